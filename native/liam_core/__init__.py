@@ -1,0 +1,39 @@
+"""LIAM, the binary algebra kernel: bit-packed matrices, XNOR-popcount layers and whole binary networks in C.
+
+NumPy in, NumPy out. The C library underneath is described in `native/include/liam.h`. Importing the package
+starts the kernel; it raises `KernelError` if the environment variable LIAM_SIMD asks for a SIMD level that
+this machine does not run.
+"""
+
+from liam_core.algebra import BinaryAlgebra
+from liam_core.bits import from_packbits, pack, to_packbits, unpack, words_for
+from liam_core.capabilities import Capabilities, capabilities, set_level
+from liam_core.definition import NetworkDefinition, from_signs
+from liam_core.engine import LaborIntelligenceEngine
+from liam_core.errors import KernelError, ModelFormatError
+from liam_core.network import BinaryNetwork
+from liam_core.profile import read_binary_network, save_binary_network, write_binary_network
+from liam_core.xnor import XnorWeights, xnor_dot
+
+__all__ = [
+    "BinaryAlgebra",
+    "BinaryNetwork",
+    "Capabilities",
+    "KernelError",
+    "LaborIntelligenceEngine",
+    "ModelFormatError",
+    "NetworkDefinition",
+    "XnorWeights",
+    "capabilities",
+    "from_packbits",
+    "from_signs",
+    "pack",
+    "read_binary_network",
+    "save_binary_network",
+    "set_level",
+    "to_packbits",
+    "unpack",
+    "words_for",
+    "write_binary_network",
+    "xnor_dot",
+]

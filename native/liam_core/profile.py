@@ -1,0 +1,266 @@
+"""The file profile `liam.binary_network`, version 1: a binary network in a safetensors file.
+
+Any safetensors reader can open such a file. Packed matrices are U64 tensors (rows, words), least significant
+bit first, with bit 1 for +1 and zero bits past the row's width. `__metadata__` holds exactly
+
+    format          "liam.binary_network"
+    format_version  "1"
+    bitorder        "little"
+    bit_one         "+1"
+    network         a JSON object that names every tensor and its width, as `_network_json` writes it
+
+Files are data: they are parsed, checked rule by rule, and never executed. Unknown versions, keys and tensors
+are refused, since a reader that ignores them would compute something else than the writer meant.
+"""
+
+import json
+import mmap
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from liam_core.container import Container, parse, serialise, unique_keys_json
+from liam_core.definition import Encoding, Head, HiddenLayer, NetworkDefinition, from_signs
+from liam_core.errors import ModelFormatError
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "read_binary_network", "save_binary_network", "write_binary_network"]
+
+FORMAT: Final = "liam.binary_network"
+FORMAT_VERSION: Final = "1"
+INPUT_NAME: Final = "input"
+LABEL_NAME: Final = "label"
+SCORES_NAME: Final = "scores"
+
+_FIXED: Final = {
+    "format": FORMAT,
+    "format_version": FORMAT_VERSION,
+    "bitorder": "little",
+    "bit_one": "+1",
+}
+
+
+def write_binary_network(
+    path: str | os.PathLike[str],
+    *,
+    features: int,
+    encoding_thresholds: ArrayLike,
+    hidden: Sequence[tuple[ArrayLike, ArrayLike]],
+    head_weights: ArrayLike,
+    scale: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    source: ArrayLike | None = None,
+) -> None:
+    """Write a network with unpacked weights to `path`; the arguments are those of `definition.from_signs`.
+
+    The same arguments give the same bytes. The file appears complete or not at all.
+
+    Raises:
+        ModelFormatError: an argument has a wrong shape, type or value.
+        OSError: the file cannot be written.
+    """
+    definition = from_signs(
+        features=features,
+        encoding_thresholds=encoding_thresholds,
+        hidden=hidden,
+        head_weights=head_weights,
+        scale=scale,
+        bias=bias,
+        source=source,
+    )
+    save_binary_network(path, definition)
+
+
+def save_binary_network(path: str | os.PathLike[str], definition: NetworkDefinition) -> None:
+    """Write a definition to `path`, complete or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = Path(path)
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(to_bytes(definition))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def to_bytes(definition: NetworkDefinition) -> bytes:
+    """Return the file of a definition."""
+    encoding, head = definition.encoding, definition.head
+    tensors: list[tuple[str, NDArray[Any]]] = [
+        ("input.source", encoding.source),
+        ("input.thresholds", encoding.thresholds),
+    ]
+    for index, layer in enumerate(definition.hidden):
+        tensors += [
+            (f"hidden.{index}.weights", layer.weights),
+            (f"hidden.{index}.thresholds", layer.thresholds),
+        ]
+    tensors += [("head.weights", head.weights), ("head.scale", head.scale), ("head.bias", head.bias)]
+    network = json.dumps(_network_json(definition), separators=(",", ":"))
+    return serialise({**_FIXED, "network": network}, tensors)
+
+
+def _network_json(definition: NetworkDefinition) -> dict[str, object]:
+    hidden = [
+        {
+            "nbits": layer.nbits,
+            "outputs": len(layer.weights),
+            "weights": f"hidden.{index}.weights",
+            "thresholds": f"hidden.{index}.thresholds",
+        }
+        for index, layer in enumerate(definition.hidden)
+    ]
+    return {
+        "input": {
+            "name": INPUT_NAME,
+            "features": definition.encoding.features,
+            "nbits": len(definition.encoding.source),
+            "source": "input.source",
+            "thresholds": "input.thresholds",
+        },
+        "hidden": hidden,
+        "head": {
+            "nbits": definition.head.nbits,
+            "classes": definition.classes,
+            "weights": "head.weights",
+            "scale": "head.scale",
+            "bias": "head.bias",
+        },
+        "outputs": {"label": LABEL_NAME, "scores": SCORES_NAME},
+    }
+
+
+def read_binary_network(path: str | os.PathLike[str]) -> NetworkDefinition:
+    """Return the network in a file, as arrays that view the memory-mapped file.
+
+    The map lives as long as the arrays. A file that somebody shortens meanwhile cannot be read any more by
+    anyone who maps it, so replace files, never rewrite them.
+
+    Raises:
+        ModelFormatError: the file breaks a rule; the message names it.
+        OSError: the file cannot be read.
+    """
+    if sys.byteorder != "little":
+        raise ModelFormatError("file: packed words are little-endian, and this machine is not")
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # An empty file cannot be mapped; it is refused with the others that are too short.
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
+    try:
+        return _definition(parse(content))
+    except ModelFormatError as error:
+        error.add_note(f"while reading {path}")
+        raise
+
+
+def _definition(container: Container) -> NetworkDefinition:
+    metadata = container.metadata
+    for key, wanted in _FIXED.items():
+        if metadata.get(key) != wanted:
+            raise ModelFormatError(f"__metadata__.{key}: want {wanted!r}, got {metadata.get(key)!r}")
+    if metadata.keys() != {*_FIXED, "network"}:
+        raise ModelFormatError(f"__metadata__: want exactly the keys {', '.join(_FIXED)} and network")
+    fields = _Fields("network", unique_keys_json("network", metadata["network"]), container.tensors)
+    definition = _read_network(fields)
+    unused = container.tensors.keys() - fields.used
+    if unused:
+        raise ModelFormatError(f"network: does not name the tensors {', '.join(map(repr, sorted(unused)))}")
+    return definition
+
+
+def _read_network(network: "_Fields") -> NetworkDefinition:
+    network.exactly("input", "hidden", "head", "outputs")
+    source = network.child("input").exactly("name", "features", "nbits", "source", "thresholds")
+    source.constant("name", INPUT_NAME)
+    outputs = network.child("outputs").exactly("label", "scores")
+    outputs.constant("label", LABEL_NAME)
+    outputs.constant("scores", SCORES_NAME)
+    bits = source.size("nbits")
+    encoding = Encoding(
+        features=source.size("features"),
+        source=source.tensor("source", np.int32, bits),
+        thresholds=source.tensor("thresholds", np.float32, bits),
+    )
+    hidden = []
+    for layer in network.children("hidden"):
+        layer.exactly("nbits", "outputs", "weights", "thresholds")
+        nbits, count = layer.size("nbits"), layer.size("outputs")
+        weights = layer.tensor("weights", np.uint64, count, (nbits + 63) // 64)
+        hidden.append(HiddenLayer(nbits, weights, layer.tensor("thresholds", np.int32, count)))
+    head = network.child("head").exactly("nbits", "classes", "weights", "scale", "bias")
+    nbits, classes = head.size("nbits"), head.size("classes")
+    return NetworkDefinition(
+        encoding=encoding,
+        hidden=tuple(hidden),
+        head=Head(
+            nbits=nbits,
+            weights=head.tensor("weights", np.uint64, classes, (nbits + 63) // 64),
+            scale=head.tensor("scale", np.float32, classes),
+            bias=head.tensor("bias", np.float32, classes),
+        ),
+    )
+
+
+class _Fields:
+    """An object of the network's JSON, read field by field, with its place for messages."""
+
+    def __init__(
+        self, place: str, value: object, tensors: dict[str, NDArray[Any]], used: set[str] | None = None
+    ) -> None:
+        if not isinstance(value, dict):
+            raise ModelFormatError(f"{place}: want a JSON object")
+        self._place, self._value, self._tensors = place, value, tensors
+        self.used: set[str] = set() if used is None else used
+
+    def exactly(self, *keys: str) -> "_Fields":
+        if self._value.keys() != set(keys):
+            raise ModelFormatError(f"{self._place}: want exactly the keys {', '.join(keys)}")
+        return self
+
+    def child(self, key: str) -> "_Fields":
+        return _Fields(f"{self._place}.{key}", self._value[key], self._tensors, self.used)
+
+    def children(self, key: str) -> list["_Fields"]:
+        values = self._value[key]
+        if not isinstance(values, list):
+            raise ModelFormatError(f"{self._place}.{key}: want a JSON list")
+        places = (f"{self._place}.{key}[{index}]" for index in range(len(values)))
+        return [
+            _Fields(place, value, self._tensors, self.used)
+            for place, value in zip(places, values, strict=True)
+        ]
+
+    def constant(self, key: str, wanted: str) -> None:
+        if self._value[key] != wanted:
+            raise ModelFormatError(f"{self._place}.{key}: want {wanted!r}, got {self._value[key]!r}")
+
+    def size(self, key: str) -> int:
+        value = self._value[key]
+        if type(value) is not int or not 0 < value < 1 << 31:
+            raise ModelFormatError(f"{self._place}.{key}: want an integer from 1 to {2**31 - 1}")
+        return value
+
+    def tensor(self, key: str, dtype: type[np.generic], *shape: int) -> NDArray[Any]:
+        name = self._value[key]
+        if not isinstance(name, str) or name not in self._tensors:
+            raise ModelFormatError(f"{self._place}.{key}: no tensor {name!r}")
+        if name in self.used:
+            raise ModelFormatError(f"{self._place}.{key}: tensor {name!r} has another use already")
+        self.used.add(name)
+        array = self._tensors[name]
+        if array.dtype != dtype or array.shape != shape:
+            wanted = f"{np.dtype(dtype).name} {shape}"
+            raise ModelFormatError(f"tensor {name!r}: want {wanted}, got {array.dtype} {array.shape}")
+        return array

@@ -1,0 +1,118 @@
+"""Binary linear layers: products of packed activations and weights by XNOR and popcount.
+
+`dot(i, j) = nbits - 2 * popcount(a[i] xor weights[j])` is the inner product of two vectors of +1 and -1.
+Results are the same bits at every SIMD level, batch size and row position.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liam_core.bits import check_array, check_bits, output, words_for
+from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer
+
+__all__ = ["XnorWeights", "xnor_dot"]
+
+
+class XnorWeights:
+    """Weight rows, copied once into the layout that the kernel reads; immutable and safe to share.
+
+    Args:
+        weights: Packed uint64 (rows, words); bits past `nbits` are ignored.
+        nbits: Columns.
+
+    Raises:
+        ValueError: a wrong dtype, shape, layout or width.
+    """
+
+    __slots__ = ("_memory", "_nbits", "_prepared", "_rows")
+
+    def __init__(self, weights: NDArray[np.uint64], nbits: int) -> None:
+        check_bits("weights", weights, nbits, 2)
+        self._rows, self._nbits = len(weights), nbits
+        size = ffi.new("size_t *")
+        call("weights", lib.liam_xnor_prepared_bytes(self._rows, nbits, size))
+        self._memory = aligned_bytes(size[0])
+        self._prepared = ffi.from_buffer(self._memory)
+        source = pointer("uint64_t[]", weights)
+        stride = words_for(nbits)
+        call("weights", lib.liam_xnor_prepare(source, self._rows, nbits, stride, self._prepared, size[0]))
+
+    @property
+    def rows(self) -> int:
+        """The number of weight rows, which is the number of output columns."""
+        return self._rows
+
+    @property
+    def nbits(self) -> int:
+        """The width of a row in bits."""
+        return self._nbits
+
+    def dot(self, a: NDArray[np.uint64], out: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+        """Return the inner products, int32 (m, rows), of packed activations (m, words).
+
+        Args:
+            a: Packed activations.
+            out: Where to write, C-contiguous, apart from `a`; new if absent.
+        """
+        check_bits("a", a, self._nbits, 2)
+        out = output(out, (len(a), self._rows), np.int32)
+        call("dot", lib.liam_xnor_dot(*self._operands(a), pointer("int32_t[]", out), self._rows))
+        return out
+
+    def threshold(
+        self, a: NDArray[np.uint64], thresholds: NDArray[np.int32], out: NDArray[np.uint64] | None = None
+    ) -> NDArray[np.uint64]:
+        """Return the packed bits `dot >= thresholds`, (m, ceil(rows / 64)).
+
+        Args:
+            a: Packed activations.
+            thresholds: int32 (rows,).
+            out: As for `dot`.
+        """
+        check_bits("a", a, self._nbits, 2)
+        self._check_parameter("thresholds", thresholds, np.int32)
+        words = words_for(self._rows)
+        out = output(out, (len(a), words), np.uint64)
+        limits, to = pointer("int32_t[]", thresholds), pointer("uint64_t[]", out)
+        call("threshold", lib.liam_xnor_threshold(*self._operands(a), limits, to, words))
+        return out
+
+    def scaled(
+        self,
+        a: NDArray[np.uint64],
+        scale: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return `scale * float32(dot) + bias`, float32 (m, rows), rounded after each operation.
+
+        Args:
+            a: Packed activations.
+            scale: float32 (rows,).
+            bias: float32 (rows,).
+            out: As for `dot`.
+        """
+        check_bits("a", a, self._nbits, 2)
+        self._check_parameter("scale", scale, np.float32)
+        self._check_parameter("bias", bias, np.float32)
+        out = output(out, (len(a), self._rows), np.float32)
+        factors, terms, to = pointer("float[]", scale), pointer("float[]", bias), pointer("float[]", out)
+        call("scaled", lib.liam_xnor_scale(*self._operands(a), factors, terms, to, self._rows))
+        return out
+
+    def _operands(self, a: NDArray[np.uint64]) -> tuple[object, ...]:
+        return pointer("uint64_t[]", a), len(a), a.shape[1], self._prepared, self._rows, self._nbits
+
+    def _check_parameter(self, name: str, values: object, dtype: type[np.generic]) -> None:
+        check_array(name, values, (dtype,), 1)
+        assert isinstance(values, np.ndarray)
+        if len(values) != self._rows:
+            raise ValueError(f"{name}: want {self._rows} values, got {len(values)}")
+
+
+def xnor_dot(a: NDArray[np.uint64], weights: NDArray[np.uint64], nbits: int) -> NDArray[np.int32]:
+    """Return the inner products, int32 (m, n), of packed (m, words) and (n, words).
+
+    Prepares the weights on every call; use `XnorWeights` to do that once.
+    """
+    return XnorWeights(weights, nbits).dot(a)

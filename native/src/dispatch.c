@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One constant table of kernels per SIMD level, and one atomic pointer to the table in use.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu.h"
+#include "kernels.h"
+
+#define AVX512_FEATURES                                                                      \
+    (LIAM_CPU_AVX2 | LIAM_CPU_AVX512F | LIAM_CPU_AVX512BW | LIAM_CPU_AVX512VL | LIAM_CPU_AVX512DQ | \
+     LIAM_CPU_AVX512VPOPCNTDQ)
+
+#define TABLE(id, isa)                                                                                  \
+    {                                                                                                   \
+        .level = (id), .pack_f32 = liam_pack_f32_##isa, .pack_f64 = liam_pack_f64_##isa,                \
+        .pack_i8 = liam_pack_i8_##isa, .pack_bool = liam_pack_bool_##isa,                               \
+        .unpack_i8 = liam_unpack_i8_##isa, .unpack_f32 = liam_unpack_f32_##isa,                         \
+        .unpack_bool = liam_unpack_bool_##isa, .xnor_dot = liam_xnor_dot_##isa,                         \
+        .xnor_threshold = liam_xnor_threshold_##isa, .xnor_scale = liam_xnor_scale_##isa,               \
+        .encode = liam_encode_##isa,                                                                    \
+    }
+
+static const kernels scalar_kernels = TABLE(LIAM_SCALAR, scalar);
+#if LIAM_X86
+static const kernels avx2_kernels = TABLE(LIAM_AVX2, avx2);
+static const kernels avx512_kernels = TABLE(LIAM_AVX512, avx512);
+#endif
+
+typedef struct level {
+    const char *name;
+    uint64_t needs; /* LIAM_CPU_* */
+    const kernels *table;
+} level;
+
+static const level levels[LIAM_LEVELS] = {
+    [LIAM_SCALAR] = {"scalar", 0, &scalar_kernels},
+#if LIAM_X86
+    [LIAM_AVX2] = {"avx2", LIAM_CPU_AVX2, &avx2_kernels},
+    [LIAM_AVX512] = {"avx512", AVX512_FEATURES, &avx512_kernels},
+#else
+    [LIAM_AVX2] = {"avx2", UINT64_MAX, NULL},
+    [LIAM_AVX512] = {"avx512", UINT64_MAX, NULL},
+#endif
+};
+
+static const kernels *_Atomic active = &scalar_kernels;
+static _Atomic int forced = 0;
+
+const kernels *liam_active(void) { return atomic_load_explicit(&active, memory_order_acquire); }
+
+const kernels *liam_kernels_for(int id) {
+    if (id < 0 || id >= LIAM_LEVELS) return NULL;
+    return (liam_cpu_detect() & levels[id].needs) == levels[id].needs ? levels[id].table : NULL;
+}
+
+int liam_level(void) { return (int)liam_active()->level; }
+
+int liam_level_forced(void) { return atomic_load_explicit(&forced, memory_order_relaxed); }
+
+int liam_level_supported(int id) { return liam_kernels_for(id) != NULL; }
+
+const char *liam_level_name(int id) { return id < 0 || id >= LIAM_LEVELS ? NULL : levels[id].name; }
+
+int liam_best_level(void) {
+    int best = LIAM_SCALAR;
+    for (int id = LIAM_SCALAR; id < LIAM_LEVELS; id++) {
+        if (liam_level_supported(id)) best = id;
+    }
+    return best;
+}
+
+int liam_set_level(int id) {
+    const kernels *table = liam_kernels_for(id);
+    if (table == NULL) return LIAM_ERR_UNSUPPORTED;
+    atomic_store_explicit(&active, table, memory_order_release);
+    return LIAM_OK;
+}
+
+/* The level that LIAM_SIMD names, -1 if it is not set, LIAM_LEVELS if it names none. */
+static int level_from_environment(void) {
+    const char *name = getenv("LIAM_SIMD");
+    if (name == NULL || name[0] == '\0') return -1;
+    int id = 0;
+    while (id < LIAM_LEVELS && strcmp(name, levels[id].name) != 0) id++;
+    return id;
+}
+
+int liam_init(void) {
+    const int wanted = level_from_environment();
+    const kernels *table = liam_kernels_for(wanted < 0 ? liam_best_level() : wanted);
+    uint64_t digest;
+    const int status = table == NULL ? LIAM_ERR_UNSUPPORTED : liam_self_test_on(table, &digest);
+    const int ok = status == LIAM_OK;
+    atomic_store_explicit(&active, ok ? table : &scalar_kernels, memory_order_release);
+    atomic_store_explicit(&forced, ok && wanted >= 0, memory_order_relaxed);
+    return status;
+}
+
+uint64_t liam_cpu_features(void) { return liam_cpu_detect(); }
+
+int liam_self_test(int id, uint64_t *digest) {
+    if (digest == NULL) return LIAM_ERR_NULL;
+    const kernels *table = liam_kernels_for(id);
+    return table == NULL ? LIAM_ERR_UNSUPPORTED : liam_self_test_on(table, digest);
+}
+
+uint32_t liam_abi_version(void) { return LIAM_ABI_VERSION; }
+
+const char *liam_status_text(int status) {
+    switch (status) {
+    case LIAM_OK: return "ok";
+    case LIAM_ERR_NULL: return "a pointer that is needed is NULL";
+    case LIAM_ERR_SIZE: return "a count is zero where it must not be, or above its limit";
+    case LIAM_ERR_STRIDE: return "a stride is smaller than the row it steps over";
+    case LIAM_ERR_OVERFLOW: return "a byte size does not fit the address space";
+    case LIAM_ERR_ALIGNMENT: return "memory is not aligned as documented";
+    case LIAM_ERR_MEMORY: return "memory is smaller than the documented size";
+    case LIAM_ERR_VALUE: return "a value is not finite, or an index or threshold is out of its range";
+    case LIAM_ERR_UNSUPPORTED: return "the SIMD level is unknown, or this machine cannot run it";
+    case LIAM_ERR_SELF_TEST: return "the SIMD level computed wrong bits";
+    default: return "unknown status";
+    }
+}

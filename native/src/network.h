@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The prepared network: this struct, then its arrays, each aligned to LIAM_ALIGNMENT and named by its byte offset from
+ * the struct, so that the block holds no pointers.
+ */
+#ifndef LIAM_NETWORK_H
+#define LIAM_NETWORK_H
+
+#include "kernels.h"
+
+#define NETWORK_MAGIC UINT64_C(0x314e4e424d41494c) /* "LIAMBNN1" in little-endian bytes */
+
+typedef struct network_layer {
+    size_t nbits;   /* of its input */
+    size_t outputs; /* neurons, or classes of the head */
+    size_t panels;  /* offset of the prepared weights */
+    size_t first;   /* offset of the thresholds, or of the head's scale */
+    size_t second;  /* offset of the head's bias */
+} network_layer;
+
+struct liam_network {
+    uint64_t magic;
+    size_t bytes;
+    size_t features;
+    size_t input_words;
+    size_t source;
+    size_t thresholds;
+    size_t run;
+    size_t block_rows;    /* rows that go through all layers together */
+    size_t row_words;     /* of the widest row of bits */
+    size_t scratch_bytes;
+    size_t hidden_layers;
+    network_layer layers[LIAM_MAX_HIDDEN_LAYERS + 1]; /* hidden layers, then the head */
+};
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A whole network in one call. A block of rows goes through all layers before the next block starts, so that its bits
+ * stay in cache and scratch does not grow with the number of rows.
+ */
+#include <string.h>
+
+#include "network.h"
+#include "sizes.h"
+
+static const void *at(const liam_network *net, size_t offset) { return (const char *)net + offset; }
+
+static xnor_job job_of(const liam_network *net, size_t index, const uint64_t *bits, size_t rows) {
+    const network_layer *layer = &net->layers[index];
+    return (xnor_job){
+        .a = bits,
+        .m = rows,
+        .a_stride = net->row_words,
+        .panels = at(net, layer->panels),
+        .n = layer->outputs,
+        .nbits = layer->nbits,
+    };
+}
+
+/* The lowest index of the greatest of count scores, none of which is NaN. */
+static int64_t argmax(const char *scores, size_t count) {
+    float best;
+    int64_t label = 0;
+    memcpy(&best, scores, sizeof best);
+    for (size_t c = 1; c < count; c++) {
+        float score;
+        memcpy(&score, scores + c * sizeof score, sizeof score);
+        if (score > best) {
+            best = score;
+            label = (int64_t)c;
+        }
+    }
+    return label;
+}
+
+static void run_block(const kernels *table, const liam_network *net, const char *x, size_t rows, char *label,
+                      char *scores, uint64_t *bits, uint64_t *next) {
+    const encoder e = {
+        .features = net->features,
+        .words = net->input_words,
+        .source = at(net, net->source),
+        .thresholds = at(net, net->thresholds),
+        .run = at(net, net->run),
+    };
+    table->encode(&e, x, rows, bits, net->row_words);
+
+    for (size_t index = 0; index < net->hidden_layers; index++) {
+        xnor_job job = job_of(net, index, bits, rows);
+        job.thresholds = at(net, net->layers[index].first);
+        job.out = next;
+        job.out_stride = net->row_words;
+        table->xnor_threshold(&job);
+        next = bits;
+        bits = job.out;
+    }
+
+    const network_layer *head = &net->layers[net->hidden_layers];
+    xnor_job job = job_of(net, net->hidden_layers, bits, rows);
+    job.scale = at(net, head->first);
+    job.bias = at(net, head->second);
+    job.out = scores;
+    job.out_stride = head->outputs;
+    table->xnor_scale(&job);
+
+    for (size_t i = 0; i < rows; i++) {
+        const int64_t best = argmax(scores + i * head->outputs * sizeof(float), head->outputs);
+        memcpy(label + i * sizeof best, &best, sizeof best);
+    }
+}
+
+void liam_network_run_on(const kernels *table, const liam_network *net, const void *x, size_t rows, void *label,
+                         void *scores, void *scratch) {
+    const size_t classes = net->layers[net->hidden_layers].outputs;
+    uint64_t *bits = scratch;
+    uint64_t *next = bits + net->block_rows * net->row_words;
+    for (size_t i = 0; i < rows; i += net->block_rows) {
+        const size_t count = rows - i < net->block_rows ? rows - i : net->block_rows;
+        run_block(table, net, (const char *)x + i * net->features * sizeof(float), count,
+                  (char *)label + i * sizeof(int64_t), (char *)scores + i * classes * sizeof(float), bits, next);
+    }
+}
+
+int liam_network_scratch_bytes(const liam_network *net, size_t *bytes) {
+    if (net == NULL || bytes == NULL) return LIAM_ERR_NULL;
+    if (!is_aligned(net, LIAM_ALIGNMENT) || net->magic != NETWORK_MAGIC) return LIAM_ERR_VALUE;
+    *bytes = net->scratch_bytes;
+    return LIAM_OK;
+}
+
+int liam_network_run(const liam_network *net, const void *x, size_t rows, void *label, void *scores, void *scratch,
+                     size_t scratch_bytes) {
+    size_t needed, span;
+    const int status = liam_network_scratch_bytes(net, &needed);
+    if (status != LIAM_OK) return status;
+    const size_t classes = net->layers[net->hidden_layers].outputs;
+    if (!size_mul(rows, net->features, &span) || !size_mul(span, sizeof(float), &span) ||
+        !size_mul(rows, classes, &span) || !size_mul(span, sizeof(float), &span) ||
+        !size_mul(rows, sizeof(int64_t), &span)) {
+        return LIAM_ERR_OVERFLOW;
+    }
+    if (rows == 0) return LIAM_OK;
+    if (x == NULL || label == NULL || scores == NULL || scratch == NULL) return LIAM_ERR_NULL;
+    if (!is_aligned(scratch, LIAM_ALIGNMENT)) return LIAM_ERR_ALIGNMENT;
+    if (scratch_bytes < needed) return LIAM_ERR_MEMORY;
+    liam_network_run_on(liam_active(), net, x, rows, label, scores, scratch);
+    return LIAM_OK;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Packing with AVX-512: a compare yields mask bits in the order that words want, so 64 values become a word without
+ * any shuffle. Masked loads and stores end a row; they do not touch memory past it.
+ */
+#include "kernels.h"
+#include "sizes.h"
+
+#if LIAM_X86
+#include <immintrin.h>
+
+LIAM_AVX512_BEGIN
+
+/* Lanes of a 16-, 8- or 64-lane vector that exist when `left` values remain. */
+LIAM_INLINE __mmask16 lanes16(size_t left) { return (__mmask16)(left >= 16 ? 0xffff : (1u << left) - 1); }
+LIAM_INLINE __mmask8 lanes8(size_t left) { return (__mmask8)(left >= 8 ? 0xff : (1u << left) - 1); }
+
+LIAM_INLINE uint64_t f32_word(const float *x, const float *t) {
+    const __m512 zero = _mm512_setzero_ps();
+    uint64_t word = 0;
+    LIAM_UNROLL
+    for (unsigned k = 0; k < 4; k++) {
+        const __m512 v = _mm512_loadu_ps(x + 16 * k);
+        const __m512 limit = t == NULL ? zero : _mm512_loadu_ps(t + 16 * k);
+        word |= (uint64_t)_mm512_cmp_ps_mask(v, limit, _CMP_GE_OQ) << (16 * k);
+    }
+    return word;
+}
+
+LIAM_INLINE uint64_t f32_tail(const float *x, const float *t, size_t count) {
+    uint64_t word = 0;
+    for (size_t k = 0; k < count; k += 16) {
+        const __mmask16 lanes = lanes16(count - k);
+        const __m512 v = _mm512_maskz_loadu_ps(lanes, x + k);
+        const __m512 limit = t == NULL ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(lanes, t + k);
+        word |= (uint64_t)_mm512_mask_cmp_ps_mask(lanes, v, limit, _CMP_GE_OQ) << k;
+    }
+    return word;
+}
+
+LIAM_INLINE uint64_t f64_word(const double *x, const float *t) {
+    const __m512d zero = _mm512_setzero_pd();
+    uint64_t word = 0;
+    LIAM_UNROLL
+    for (unsigned k = 0; k < 8; k++) {
+        const __m512d v = _mm512_loadu_pd(x + 8 * k);
+        const __m512d limit = t == NULL ? zero : _mm512_cvtps_pd(_mm256_loadu_ps(t + 8 * k));
+        word |= (uint64_t)_mm512_cmp_pd_mask(v, limit, _CMP_GE_OQ) << (8 * k);
+    }
+    return word;
+}
+
+LIAM_INLINE uint64_t f64_tail(const double *x, const float *t, size_t count) {
+    uint64_t word = 0;
+    for (size_t k = 0; k < count; k += 8) {
+        const __mmask8 lanes = lanes8(count - k);
+        const __m512d v = _mm512_maskz_loadu_pd(lanes, x + k);
+        const __m512d limit =
+            t == NULL ? _mm512_setzero_pd() : _mm512_cvtps_pd(_mm256_maskz_loadu_ps(lanes, t + k));
+        word |= (uint64_t)_mm512_mask_cmp_pd_mask(lanes, v, limit, _CMP_GE_OQ) << k;
+    }
+    return word;
+}
+
+void liam_pack_f32_avx512(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
+                          uint64_t *out, size_t out_stride) {
+    const size_t full = nbits / 64;
+    for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
+        if (thresholds == NULL) {
+            for (size_t w = 0; w < full; w++) out[w] = f32_word(x + 64 * w, NULL);
+        } else {
+            for (size_t w = 0; w < full; w++) out[w] = f32_word(x + 64 * w, thresholds + 64 * w);
+        }
+        if (nbits % 64) {
+            out[full] = f32_tail(x + 64 * full, thresholds == NULL ? NULL : thresholds + 64 * full, nbits % 64);
+        }
+    }
+}
+
+void liam_pack_f64_avx512(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
+                          uint64_t *out, size_t out_stride) {
+    const size_t full = nbits / 64;
+    for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
+        if (thresholds == NULL) {
+            for (size_t w = 0; w < full; w++) out[w] = f64_word(x + 64 * w, NULL);
+        } else {
+            for (size_t w = 0; w < full; w++) out[w] = f64_word(x + 64 * w, thresholds + 64 * w);
+        }
+        if (nbits % 64) {
+            out[full] = f64_tail(x + 64 * full, thresholds == NULL ? NULL : thresholds + 64 * full, nbits % 64);
+        }
+    }
+}
+
+void liam_pack_i8_avx512(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
+                         size_t out_stride) {
+    for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
+        for (size_t j = 0; j < nbits; j += 64) {
+            const __mmask64 lanes = low_bits(nbits - j);
+            out[j / 64] = ~_mm512_movepi8_mask(_mm512_maskz_loadu_epi8(lanes, x + j)) & lanes;
+        }
+    }
+}
+
+void liam_pack_bool_avx512(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
+                           size_t out_stride) {
+    for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
+        for (size_t j = 0; j < nbits; j += 64) {
+            const __m512i v = _mm512_maskz_loadu_epi8(low_bits(nbits - j), x + j);
+            out[j / 64] = _mm512_test_epi8_mask(v, v);
+        }
+    }
+}
+
+/* Rows of bytes: `one` where the bit is 1, else `zero`. */
+LIAM_INLINE void unpack_bytes(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, void *out,
+                              size_t out_stride, __m512i one, __m512i zero) {
+    for (size_t i = 0; i < rows; i++, bits += stride) {
+        uint8_t *row = (uint8_t *)out + i * out_stride;
+        for (size_t j = 0; j < nbits; j += 64) {
+            const __m512i v = _mm512_mask_blend_epi8(bits[j / 64], zero, one);
+            _mm512_mask_storeu_epi8(row + j, low_bits(nbits - j), v);
+        }
+    }
+}
+
+void liam_unpack_i8_avx512(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out,
+                           size_t out_stride) {
+    unpack_bytes(bits, rows, nbits, stride, out, out_stride, _mm512_set1_epi8(1), _mm512_set1_epi8(-1));
+}
+
+void liam_unpack_bool_avx512(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
+                             size_t out_stride) {
+    unpack_bytes(bits, rows, nbits, stride, out, out_stride, _mm512_set1_epi8(1), _mm512_setzero_si512());
+}
+
+void liam_unpack_f32_avx512(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out,
+                            size_t out_stride) {
+    const __m512 one = _mm512_set1_ps(1.0f);
+    const __m512 minus_one = _mm512_set1_ps(-1.0f);
+    for (size_t i = 0; i < rows; i++, bits += stride, out += out_stride) {
+        for (size_t j = 0; j < nbits; j += 16) {
+            const __mmask16 ones = (__mmask16)(bits[j / 64] >> (j % 64));
+            _mm512_mask_storeu_ps(out + j, lanes16(nbits - j), _mm512_mask_blend_ps(ones, minus_one, one));
+        }
+    }
+}
+
+LIAM_TARGET_END
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Packing, one bit at a time: the reference that the other levels are compared with. Keep it obvious.
+ */
+#include "kernels.h"
+#include "sizes.h"
+
+/* A row of words from `expression`, which says what bit j is. */
+#define PACK_ROWS(expression)                                           \
+    for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) { \
+        for (size_t w = 0; w < words_of(nbits); w++) out[w] = 0;        \
+        for (size_t j = 0; j < nbits; j++) {                            \
+            out[j / 64] |= (uint64_t)(expression) << (j % 64);          \
+        }                                                               \
+    }
+
+/* A row of numbers from its bits. */
+#define UNPACK_ROWS(one, zero)                                                                    \
+    for (size_t i = 0; i < rows; i++, bits += stride, out += out_stride) {                        \
+        for (size_t j = 0; j < nbits; j++) out[j] = bits[j / 64] >> (j % 64) & 1 ? (one) : (zero); \
+    }
+
+void liam_pack_f32_scalar(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
+                          uint64_t *out, size_t out_stride) {
+    if (thresholds == NULL) {
+        PACK_ROWS(x[j] >= 0.0f)
+    } else {
+        PACK_ROWS(x[j] >= thresholds[j])
+    }
+}
+
+void liam_pack_f64_scalar(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
+                          uint64_t *out, size_t out_stride) {
+    if (thresholds == NULL) {
+        PACK_ROWS(x[j] >= 0.0)
+    } else {
+        PACK_ROWS(x[j] >= (double)thresholds[j])
+    }
+}
+
+void liam_pack_i8_scalar(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
+                         size_t out_stride) {
+    PACK_ROWS(x[j] >= 0)
+}
+
+void liam_pack_bool_scalar(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
+                           size_t out_stride) {
+    PACK_ROWS(x[j] != 0)
+}
+
+void liam_unpack_i8_scalar(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out,
+                           size_t out_stride) {
+    UNPACK_ROWS(1, -1)
+}
+
+void liam_unpack_f32_scalar(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out,
+                            size_t out_stride) {
+    UNPACK_ROWS(1.0f, -1.0f)
+}
+
+void liam_unpack_bool_scalar(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
+                             size_t out_stride) {
+    UNPACK_ROWS(1, 0)
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * XNOR-popcount products, one word and one column at a time: the reference that the other levels are compared with.
+ */
+#include <string.h>
+
+#include "kernels.h"
+#include "sizes.h"
+
+static int32_t popcount(uint64_t v) {
+    v -= v >> 1 & UINT64_C(0x5555555555555555);
+    v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+    v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (int32_t)(v * UINT64_C(0x0101010101010101) >> 56);
+}
+
+static int32_t dot(const xnor_job *job, size_t i, size_t j) {
+    const size_t words = words_of(job->nbits);
+    const uint64_t *a = job->a + i * job->a_stride;
+    const uint64_t *lane = job->panels + j / LIAM_PANEL * words * LIAM_PANEL + j % LIAM_PANEL;
+    int32_t different = 0;
+    for (size_t w = 0; w < words; w++) {
+        const uint64_t valid = w + 1 < words ? UINT64_MAX : tail_mask(job->nbits);
+        different += popcount((a[w] ^ lane[w * LIAM_PANEL]) & valid);
+    }
+    return (int32_t)job->nbits - 2 * different;
+}
+
+void liam_xnor_dot_scalar(const xnor_job *job) {
+    for (size_t i = 0; i < job->m; i++) {
+        int32_t *row = (int32_t *)job->out + i * job->out_stride;
+        for (size_t j = 0; j < job->n; j++) row[j] = dot(job, i, j);
+    }
+}
+
+void liam_xnor_threshold_scalar(const xnor_job *job) {
+    for (size_t i = 0; i < job->m; i++) {
+        uint64_t *row = (uint64_t *)job->out + i * job->out_stride;
+        for (size_t w = 0; w < words_of(job->n); w++) row[w] = 0;
+        for (size_t j = 0; j < job->n; j++) {
+            row[j / 64] |= (uint64_t)(dot(job, i, j) >= job->thresholds[j]) << (j % 64);
+        }
+    }
+}
+
+void liam_xnor_scale_scalar(const xnor_job *job) {
+    for (size_t i = 0; i < job->m; i++) {
+        char *row = (char *)job->out + i * job->out_stride * sizeof(float);
+        for (size_t j = 0; j < job->n; j++) {
+            const float product = job->scale[j] * (float)dot(job, i, j);
+            const float score = product + job->bias[j];
+            memcpy(row + j * sizeof score, &score, sizeof score);
+        }
+    }
+}

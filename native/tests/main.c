@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs every test at every SIMD level that this machine has.
+ */
+#include "check.h"
+
+const char *test_name = "";
+size_t test_case = 0;
+
+static void run(const char *name, void (*test)(void)) {
+    test_name = name;
+    test_case = 0;
+    test();
+    printf("%-8s %s\n", liam_level_name(liam_level()), name);
+}
+
+int main(void) {
+    run("dispatch", test_dispatch);
+    for (int level = 0; level < LIAM_LEVELS; level++) {
+        if (liam_set_level(level) != LIAM_OK) continue;
+        run("pack", test_pack);
+        run("xnor", test_xnor);
+        run("network", test_network);
+        run("errors", test_errors);
+    }
+    return 0;
+}

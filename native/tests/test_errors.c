@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every error code of every function, from arguments that would touch memory wrongly if they were believed.
+ */
+#include <math.h>
+
+#include "check.h"
+
+static _Alignas(LIAM_ALIGNMENT) uint64_t words[64];
+static float floats[64];
+static double doubles[64];
+static int32_t ints[64];
+static uint8_t octets[64];
+
+#define HUGE_ROWS (SIZE_MAX / 4)
+#define TOO_WIDE ((size_t)LIAM_MAX_NBITS + 1)
+
+static void packing(void) {
+    int8_t *const i8 = (int8_t *)octets;
+    CHECK(liam_pack_f32(NULL, 1, 1, 1, NULL, words, 1) == LIAM_ERR_NULL);
+    CHECK(liam_pack_f32(floats, 1, 1, 1, NULL, NULL, 1) == LIAM_ERR_NULL);
+    CHECK(liam_pack_f32(NULL, 0, 9, 9, NULL, NULL, 1) == LIAM_OK);
+    CHECK(liam_pack_f32(NULL, 9, 0, 0, NULL, NULL, 0) == LIAM_OK);
+    CHECK(liam_pack_f32(floats, 1, TOO_WIDE, TOO_WIDE, NULL, words, TOO_WIDE) == LIAM_ERR_SIZE);
+    CHECK(liam_pack_f32(floats, 1, 9, 8, NULL, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_pack_f32(floats, 1, 65, 65, NULL, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_pack_f32(floats, HUGE_ROWS, 9, 9, NULL, words, 1) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_pack_f64(NULL, 1, 1, 1, NULL, words, 1) == LIAM_ERR_NULL);
+    CHECK(liam_pack_f64(doubles, HUGE_ROWS, 1, 1, NULL, words, 1) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_pack_i8(i8, 1, 9, 8, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_pack_bool(octets, HUGE_ROWS, 1, 1, words, 1) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_unpack_i8(words, 1, 9, 0, i8, 9) == LIAM_ERR_STRIDE);
+    CHECK(liam_unpack_i8(NULL, 1, 9, 1, i8, 9) == LIAM_ERR_NULL);
+    CHECK(liam_unpack_f32(words, 1, 9, 1, NULL, 9) == LIAM_ERR_NULL);
+    CHECK(liam_unpack_bool(words, 1, TOO_WIDE, TOO_WIDE, octets, TOO_WIDE) == LIAM_ERR_SIZE);
+    CHECK(liam_from_bytes(octets, 1, 9, 1, 0, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_from_bytes(octets, 1, 9, 2, 2, words, 1) == LIAM_ERR_VALUE);
+    CHECK(liam_from_bytes(octets, 1, TOO_WIDE, TOO_WIDE, 0, words, TOO_WIDE) == LIAM_ERR_SIZE);
+    CHECK(liam_from_bytes(NULL, 1, 9, 2, 0, words, 1) == LIAM_ERR_NULL);
+    CHECK(liam_from_bytes(NULL, 5, 0, 0, 0, NULL, 0) == LIAM_OK);
+    CHECK(liam_to_bytes(words, HUGE_ROWS, 9, 1, 0, octets, 2) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_to_bytes(words, 1, 9, 1, -1, octets, 2) == LIAM_ERR_VALUE);
+}
+
+static void products(void) {
+    size_t bytes;
+    CHECK(liam_xnor_prepared_bytes(1, 1, NULL) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_prepared_bytes(1, TOO_WIDE, &bytes) == LIAM_ERR_SIZE);
+    CHECK(liam_xnor_prepared_bytes(SIZE_MAX, 64, &bytes) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_xnor_prepared_bytes(SIZE_MAX / 64, 6400, &bytes) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_xnor_prepared_bytes(17, 65, &bytes) == LIAM_OK && bytes == 32 * 2 * sizeof(uint64_t));
+
+    CHECK(liam_xnor_prepare(words, 1, 64, 0, words + 16, 128) == LIAM_ERR_STRIDE);
+    CHECK(liam_xnor_prepare(NULL, 1, 64, 1, words, 128) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_prepare(words, 1, 64, 1, NULL, 128) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_prepare(words, 1, 64, 1, words + 17, 128) == LIAM_ERR_ALIGNMENT);
+    CHECK(liam_xnor_prepare(words, 1, 64, 1, words + 16, 127) == LIAM_ERR_MEMORY);
+    CHECK(liam_xnor_prepare(words, 3, 64, SIZE_MAX / 4, words + 16, 128) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_xnor_prepare(NULL, 0, 64, 1, NULL, 0) == LIAM_OK);
+
+    CHECK(liam_xnor_dot(NULL, 1, 1, words, 1, 64, ints, 1) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_dot(words, 1, 1, NULL, 1, 64, ints, 1) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_dot(words, 1, 1, words, 1, 64, NULL, 1) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_dot(words, 1, 0, words, 1, 64, ints, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_xnor_dot(words, 1, 1, words, 2, 64, ints, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_xnor_dot(words, 1, 1, words + 1, 1, 64, ints, 1) == LIAM_ERR_ALIGNMENT);
+    CHECK(liam_xnor_dot(words, HUGE_ROWS, 1, words, 1, 64, ints, 1) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_xnor_dot(words, 1, TOO_WIDE, words, 1, TOO_WIDE, ints, 1) == LIAM_ERR_SIZE);
+    CHECK(liam_xnor_dot(NULL, 0, 1, NULL, 1, 64, NULL, 1) == LIAM_OK);
+    CHECK(liam_xnor_dot(NULL, 2, 0, NULL, 2, 0, ints, 2) == LIAM_OK && ints[3] == 0);
+    CHECK(liam_xnor_dot(NULL, 2, 0, words + 1, 2, 0, ints, 2) == LIAM_OK);
+    CHECK(liam_xnor_threshold(words, 1, 1, words, 1, 64, NULL, words + 32, 1) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_threshold(words, 1, 1, words, 65, 64, ints, words + 32, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_xnor_scale(words, 1, 1, words, 1, 64, NULL, floats, floats + 32, 1) == LIAM_ERR_NULL);
+    CHECK(liam_xnor_scale(words, 1, 1, words, 1, 64, floats, NULL, floats + 32, 1) == LIAM_ERR_NULL);
+}
+
+/* A network of 2 features, 3 input bits, one hidden layer of 2 and 2 classes. */
+static liam_layer_spec layer;
+static const int32_t sources[] = {0, 1, 1};
+static const float limits[] = {0.0f, -0.5f, 0.5f};
+static const int32_t thresholds[] = {-4, 4};
+static const float parameters[] = {1.0f, -1.0f};
+
+static liam_network_spec sound(void) {
+    layer = (liam_layer_spec){words, 1, thresholds, 2};
+    return (liam_network_spec){2, 3, sources, limits, 1, &layer, words, 1, parameters, parameters, 2};
+}
+
+static int prepare(const liam_network_spec *spec) {
+    static _Alignas(LIAM_ALIGNMENT) uint8_t memory[16384];
+    return liam_network_prepare(spec, (liam_network *)(void *)memory, sizeof memory);
+}
+
+#define BROKEN(change, status)             \
+    do {                                   \
+        liam_network_spec s = sound();     \
+        change;                            \
+        CHECK(prepare(&s) == (status));    \
+    } while (0)
+
+static void network_specs(void) {
+    static const int32_t outside[] = {0, 2, 1}, negative[] = {0, -1, 1}, above[] = {0, 5}, below[] = {-5, 0};
+    static const float nan_limits[] = {0.0f, NAN, 0.0f}, infinite[] = {1.0f, INFINITY};
+    BROKEN((void)0, LIAM_OK);
+    BROKEN(s.features = 0, LIAM_ERR_SIZE);
+    BROKEN(s.features = (size_t)INT32_MAX + 1, LIAM_ERR_SIZE);
+    BROKEN(s.input_bits = 0, LIAM_ERR_SIZE);
+    BROKEN(s.input_bits = TOO_WIDE, LIAM_ERR_SIZE);
+    BROKEN(s.classes = 0, LIAM_ERR_SIZE);
+    BROKEN(s.hidden_layers = LIAM_MAX_HIDDEN_LAYERS + 1, LIAM_ERR_SIZE);
+    BROKEN(s.layers = NULL, LIAM_ERR_NULL);
+    BROKEN(s.source = NULL, LIAM_ERR_NULL);
+    BROKEN(s.thresholds = NULL, LIAM_ERR_NULL);
+    BROKEN(s.head_weights = NULL, LIAM_ERR_NULL);
+    BROKEN(s.scale = NULL, LIAM_ERR_NULL);
+    BROKEN(s.bias = NULL, LIAM_ERR_NULL);
+    BROKEN(s.head_stride = 0, LIAM_ERR_STRIDE);
+    BROKEN(s.head_stride = SIZE_MAX / 2, LIAM_ERR_OVERFLOW);
+    BROKEN(layer.outputs = 0, LIAM_ERR_SIZE);
+    BROKEN(layer.weights_stride = 0, LIAM_ERR_STRIDE);
+    BROKEN(layer.weights = NULL, LIAM_ERR_NULL);
+    BROKEN(layer.thresholds = NULL, LIAM_ERR_NULL);
+    BROKEN(layer.thresholds = above, LIAM_ERR_VALUE);
+    BROKEN(layer.thresholds = below, LIAM_ERR_VALUE);
+    BROKEN(s.source = outside, LIAM_ERR_VALUE);
+    BROKEN(s.source = negative, LIAM_ERR_VALUE);
+    BROKEN(s.thresholds = nan_limits, LIAM_ERR_VALUE);
+    BROKEN(s.scale = infinite, LIAM_ERR_VALUE);
+    BROKEN(s.bias = infinite, LIAM_ERR_VALUE);
+    size_t bytes;
+    liam_network_spec s = sound();
+    CHECK(liam_network_bytes(NULL, &bytes) == LIAM_ERR_NULL);
+    CHECK(liam_network_bytes(&s, NULL) == LIAM_ERR_NULL);
+    CHECK(liam_network_prepare(&s, NULL, 0) == LIAM_ERR_NULL);
+    CHECK(liam_network_prepare(&s, (liam_network *)(void *)(words + 1), SIZE_MAX) == LIAM_ERR_ALIGNMENT);
+    CHECK(liam_network_prepare(&s, (liam_network *)(void *)words, sizeof words) == LIAM_ERR_MEMORY);
+}
+
+static void network_runs(void) {
+    static _Alignas(LIAM_ALIGNMENT) uint8_t memory[16384];
+    static _Alignas(LIAM_ALIGNMENT) uint8_t scratch[16384];
+    liam_network *net = (liam_network *)(void *)memory;
+    const liam_network_spec s = sound();
+    int64_t label[2];
+    size_t needed;
+    CHECK(liam_network_scratch_bytes(NULL, &needed) == LIAM_ERR_NULL);
+    memset(memory, 0, sizeof memory);
+    CHECK(liam_network_scratch_bytes(net, &needed) == LIAM_ERR_VALUE);
+    CHECK(liam_network_run(net, floats, 1, label, floats + 8, scratch, sizeof scratch) == LIAM_ERR_VALUE);
+    CHECK(liam_network_prepare(&s, net, sizeof memory) == LIAM_OK);
+    CHECK(liam_network_scratch_bytes(net, NULL) == LIAM_ERR_NULL);
+    CHECK(liam_network_scratch_bytes(net, &needed) == LIAM_OK && needed <= sizeof scratch);
+    CHECK(liam_network_run(NULL, floats, 1, label, floats + 8, scratch, needed) == LIAM_ERR_NULL);
+    CHECK(liam_network_run(net, NULL, 0, NULL, NULL, NULL, 0) == LIAM_OK);
+    CHECK(liam_network_run(net, NULL, 1, label, floats + 8, scratch, needed) == LIAM_ERR_NULL);
+    CHECK(liam_network_run(net, floats, 1, NULL, floats + 8, scratch, needed) == LIAM_ERR_NULL);
+    CHECK(liam_network_run(net, floats, 1, label, NULL, scratch, needed) == LIAM_ERR_NULL);
+    CHECK(liam_network_run(net, floats, 1, label, floats + 8, NULL, needed) == LIAM_ERR_NULL);
+    CHECK(liam_network_run(net, floats, 1, label, floats + 8, scratch + 8, needed) == LIAM_ERR_ALIGNMENT);
+    CHECK(liam_network_run(net, floats, 1, label, floats + 8, scratch, needed - 1) == LIAM_ERR_MEMORY);
+    CHECK(liam_network_run(net, floats, HUGE_ROWS, label, floats + 8, scratch, needed) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_network_run(net, floats, 2, label, floats + 8, scratch, needed) == LIAM_OK);
+}
+
+void test_errors(void) {
+    packing();
+    products();
+    network_specs();
+    network_runs();
+}

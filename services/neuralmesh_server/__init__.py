@@ -1,0 +1,1 @@
+"""The servers of Neural Mesh: registry, inference and metrics, and what they share."""

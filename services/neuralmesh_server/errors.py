@@ -1,0 +1,88 @@
+"""What can go wrong, without a transport: raised by domains, translated to a status once, in `runtime.status`.
+
+Every error carries a `reason` from the contract's `ErrorReason` (without its prefix) and the variables of its message as
+`metadata`. This module knows neither grpc nor protobuf; a test holds the reasons against the contract.
+"""
+
+from __future__ import annotations
+
+
+class NeuralMeshError(Exception):
+    """A failure that the caller is told about.
+
+    Args:
+        reason: A name of the contract's ErrorReason without the ERROR_REASON_ prefix.
+        message: A sentence for people that names what is wrong.
+        metadata: Every variable of the message, by lowerCamel name.
+    """
+
+    def __init__(self, reason: str, message: str, **metadata: object) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = {key: str(value) for key, value in metadata.items()}
+
+
+class InvalidArgumentError(NeuralMeshError):
+    """The request is wrong whatever the state of the system."""
+
+
+class NotFoundError(NeuralMeshError):
+    """What the request names does not exist."""
+
+
+class AlreadyExistsError(NeuralMeshError):
+    """What the request would create exists."""
+
+
+class AbortedError(NeuralMeshError):
+    """A concurrent change won; read again and decide again."""
+
+
+class FailedPreconditionError(NeuralMeshError):
+    """The state of the system forbids the request; a retry alone does not help."""
+
+
+class UnavailableError(NeuralMeshError):
+    """Nothing ran, and a retry is safe."""
+
+
+class ResourceExhaustedError(NeuralMeshError):
+    """A limit or the space is used up."""
+
+
+class DeadlineExceededError(NeuralMeshError):
+    """The deadline passed before the work began."""
+
+
+class NotSupportedError(NeuralMeshError):
+    """This server does not offer what was asked."""
+
+
+class UnauthenticatedError(NeuralMeshError):
+    """The caller did not prove who it is."""
+
+
+class PermissionDeniedError(NeuralMeshError):
+    """The caller may not do this."""
+
+
+class DataLossError(NeuralMeshError):
+    """Stored bytes are not what they were."""
+
+
+class InternalError(NeuralMeshError):
+    """A defect of the server or of a model."""
+
+
+REASONS = frozenset(
+    """
+    NAME_INVALID VERSION_INVALID FIELD_INVALID PAGE_TOKEN_INVALID DIGEST_INVALID REQUEST_MALFORMED REQUEST_ID_REUSED
+    MODEL_NOT_FOUND VERSION_NOT_FOUND ALIAS_NOT_FOUND ARTIFACT_NOT_FOUND MODEL_EXISTS VERSION_CONTENT_EXISTS
+    ETAG_MISMATCH UPLOAD_OFFSET_MISMATCH UPLOAD_IN_PROGRESS DIGEST_MISMATCH ARTIFACT_MISSING NOTHING_TO_ROLL_BACK
+    NEVER_PROMOTED REVISION_AHEAD NODE_KEY_CONFLICT PREDICTION_ID_INVALID INPUT_INVALID OUTPUT_INVALID PARAMETER_INVALID
+    OUTCOME_INVALID OUTCOME_CONFLICT VERSION_NOT_READY NOT_SERVING PEER_UNREACHABLE STORAGE_FULL LIMIT_EXCEEDED
+    DEADLINE_EXPIRED NOT_SUPPORTED UNAUTHENTICATED PERMISSION_DENIED INTERNAL MODEL_FAILED ARTIFACT_CORRUPT CANCELLED
+    """.split()
+)
+"""Every reason of the contract."""

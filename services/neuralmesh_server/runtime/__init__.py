@@ -1,0 +1,1 @@
+"""What every server of the suite is built from: transport, handlers, statuses, TLS, logs and the life of a process."""

@@ -1,0 +1,60 @@
+"""The life of a server process: logs, loop, start, announcement, signals, drain.
+
+A service's `app.py` offers an object with `start` and `stop`; `run` does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neuralmesh_server.settings import Endpoint
+
+log = structlog.get_logger()
+
+
+class App(Protocol):
+    """A service, wired and ready to start."""
+
+    name: str
+
+    async def start(self) -> Endpoint:
+        """Start serving; returns where."""
+
+    async def stop(self) -> None:
+        """Drain and close everything."""
+
+
+def run(make_app: Callable[[], App]) -> None:
+    """Run an app until SIGTERM or SIGINT, then drain it.
+
+    Prints one line `listening {name} {host}:{port}` on standard output as soon as calls are answered; logs go to
+    standard error.
+    """
+    uvloop.run(_run(make_app))
+
+
+async def _run(make_app: Callable[[], App]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = make_app()
+    try:
+        endpoint = await app.start()
+        log.info("service_started", service=app.name, address=str(endpoint))
+        sys.stdout.write(f"listening {app.name} {endpoint}\n")
+        sys.stdout.flush()
+        await stop.wait()
+        log.info("service_stopping", service=app.name)
+    finally:
+        await app.stop()
+    log.info("service_stopped", service=app.name)

@@ -1,0 +1,47 @@
+"""The one place that decides how grpc runs: version-dependent experiments, the event loop, channel arguments.
+
+`configure` must run before grpc is imported for the first time in the process. The choices and their measured effect are
+in docs/adr/0001-transport.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Largest request or answer in bytes."""
+
+SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),  # two servers on one port is a mistake that must fail at start
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.enable_channelz", 0),
+)
+
+
+class TransportError(RuntimeError):
+    """The transport cannot be configured any more."""
+
+
+def configure(environ: MutableMapping[str, str] | None = None) -> None:
+    """Switch off the event-engine listener, which halves the throughput of grpcio 1.79 to 1.83.
+
+    Raises:
+        TransportError: grpc is imported already and would ignore the setting.
+    """
+    environ = os.environ if environ is None else environ
+    wanted = "-event_engine_listener"
+    current = environ.get("GRPC_EXPERIMENTS", "")
+    if wanted in current.split(","):
+        return
+    if "grpc" in sys.modules:
+        raise TransportError("runtime.transport.configure() must run before grpc is imported")
+    environ["GRPC_EXPERIMENTS"] = f"{current},{wanted}" if current else wanted
+    environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -1,0 +1,79 @@
+"""The digest by which a follower proves that it holds exactly the registry's state.
+
+The state is a set of entries, one for each model, version and alias; see `model_entry`, `version_entry` and
+`alias_entry`. The digest is a homomorphic hash (LtHash with 1024 lanes of 16 bits: Lewi, Kim, Maykov, Weis, "Securing
+Update Propagation with Homomorphic Hashing", 2019): an entry is added or taken away without touching the others, in any
+order, so that both sides keep it current for the price of one hash a change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuralmesh_server import canonical
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LANES = 1024
+BYTES = LANES * 2
+
+
+class StateDigest:
+    """A mutable sum over entries.
+
+    Args:
+        accumulator: The 2048 bytes of `accumulator()`, to go on from; empty starts with the empty set.
+    """
+
+    __slots__ = ("_lanes",)
+
+    def __init__(self, accumulator: bytes = b"") -> None:
+        if accumulator and len(accumulator) != BYTES:
+            raise ValueError(f"the accumulator has {len(accumulator)} bytes instead of {BYTES}")
+        self._lanes = np.frombuffer(accumulator or bytes(BYTES), dtype="<u2").copy()
+
+    def add(self, entry: canonical.Fact) -> None:
+        """Add an entry that is not in the set."""
+        self._lanes += _lanes(entry)
+
+    def remove(self, entry: canonical.Fact) -> None:
+        """Take away an entry that is in the set."""
+        self._lanes -= _lanes(entry)
+
+    def accumulator(self) -> bytes:
+        """Return the sum itself, 2048 bytes, to be stored."""
+        return self._lanes.tobytes()
+
+    def value(self) -> bytes:
+        """Return the digest: SHA-256 of the sum, 32 bytes."""
+        return hashlib.sha256(self._lanes.tobytes()).digest()
+
+
+def _lanes(entry: canonical.Fact) -> NDArray[np.uint16]:
+    return np.frombuffer(hashlib.shake_128(canonical.encode(entry)).digest(BYTES), dtype="<u2")
+
+
+def model_entry(model: str, uid: int) -> canonical.Fact:
+    """Return the entry of a model."""
+    return {"entry": "model", "model": model, "uid": uid}
+
+
+def version_entry(model: str, version: int, digest: str) -> canonical.Fact:
+    """Return the entry of a version."""
+    return {"entry": "version", "model": model, "version": version, "digest": digest}
+
+
+def alias_entry(model: str, alias: str, revision: int, state: canonical.Fact, previous: int) -> canonical.Fact:
+    """Return the entry of an alias: the revision of its last move, its state, and the version below (0 for none)."""
+    return {
+        "entry": "alias",
+        "model": model,
+        "alias": alias,
+        "revision": revision,
+        "state": state,
+        "previous": previous,
+    }

@@ -1,0 +1,80 @@
+"""The binding repeats the C header; these tests compare them, and run the library's own tests."""
+
+import re
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from liam_core.kernel import ffi, lib
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = ROOT / "native" / "include" / "liam.h"
+
+PROTOTYPE = re.compile(r"^(?:const char \*|\w+ )(liam_\w+)\(([^;{]*)\);", re.MULTILINE)
+
+
+def normal(declarations):
+    """Return C text without comments, with single spaces."""
+    return re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", declarations, flags=re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def cdef(tmp_path_factory):
+    """Return the declarations of the binding."""
+    patch = pytest.MonkeyPatch()
+    patch.chdir(ROOT)
+    try:
+        return runpy.run_path(str(ROOT / "native" / "liam_core" / "_build.py"))
+    finally:
+        patch.undo()
+
+
+def test_the_binding_declares_the_whole_header(cdef):
+    """Every function of liam.h is in the binding with the same parameters, and no other."""
+    header = {m[1]: normal(m[0]) for m in PROTOTYPE.finditer(HEADER.read_text())}
+    binding = {m[1]: normal(m[0]) for m in PROTOTYPE.finditer(cdef["CDEF"])}
+    assert header == binding
+    assert len(header) > 20
+
+
+def test_the_binding_declares_all_structs_and_constants(cdef):
+    """Structs are repeated field by field, and every constant has the header's value."""
+    header = HEADER.read_text()
+    structs = re.findall(r"typedef struct liam_\w+ \{.*?\} liam_\w+;", normal(header))
+    assert len(structs) == 2
+    for struct in structs:
+        assert struct in normal(cdef["CDEF"])
+    constants = dict(re.findall(r"^#define (LIAM_\w+) (\d+)$", header, flags=re.MULTILINE))
+    constants |= dict(re.findall(r"(LIAM_\w+) = (\d+)", header))
+    assert {name: getattr(lib, name) for name in constants} == {
+        name: int(value) for name, value in constants.items()
+    }
+    assert {name for name in dir(lib) if name.startswith("LIAM_")} == constants.keys()
+
+
+def test_all_sources_are_compiled(cdef):
+    """No C file is left out of the extension."""
+    assert sorted(cdef["SOURCES"]) == sorted(
+        str(path.relative_to(ROOT)) for path in (ROOT / "native" / "src").glob("*.c")
+    )
+
+
+def test_every_status_has_a_sentence():
+    """Each status of the header has its own text."""
+    statuses = [value for name in dir(lib) if name.startswith("LIAM_ERR_") for value in [getattr(lib, name)]]
+    texts = {ffi.string(lib.liam_status_text(status)) for status in [lib.LIAM_OK, *statuses, 999]}
+    assert len(texts) == len(statuses) + 2
+
+
+@pytest.mark.timeout(300)
+def test_the_library_passes_its_own_tests_under_sanitizers():
+    """The C tests pass at every level under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    make = shutil.which("make")
+    assert make is not None
+    result = subprocess.run(
+        [make, "-C", str(ROOT / "native"), "-j2", "test"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
