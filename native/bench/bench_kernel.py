@@ -58,9 +58,7 @@ def packing_cases(random: np.random.Generator) -> list[Case]:
 
     return [
         Case("pack f32 1024^2", lambda: pack(x), lambda: packbits(x >= 0), work, unit),
-        Case(
-            "pack f32 thresholds", lambda: pack(x, thresholds), lambda: packbits(x >= thresholds), work, unit
-        ),
+        Case("pack f32 thresholds", lambda: pack(x, thresholds), lambda: packbits(x >= thresholds), work, unit),
         Case(
             "unpack uint8 1024^2",
             lambda: unpack(bits, side, np.uint8),

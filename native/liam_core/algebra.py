@@ -237,9 +237,7 @@ class BinaryAlgebra:
         significant = spectrum.nonzero(magnitudes, len(square))
         if not significant.all():
             scaled = spectrum.scale_down(sides)[0].reshape(len(square), -1)
-            solution = right[significant].T @ (
-                left[:, significant].T @ scaled / magnitudes[significant, np.newaxis]
-            )
+            solution = right[significant].T @ (left[:, significant].T @ scaled / magnitudes[significant, np.newaxis])
             outside = np.linalg.norm(left[:, ~significant].T @ scaled, axis=0)
             scale = magnitudes[0] * np.linalg.norm(solution, axis=0) + np.linalg.norm(scaled, axis=0)
             consistent = (outside <= _UNSEEN_SOLUTION * len(square) * spectrum.EPSILON * scale).all()

@@ -63,9 +63,7 @@ def check_bits(name: str, bits: object, nbits: int, *ndims: int) -> None:
     check_array(name, bits, (np.uint64,), *ndims)
     assert isinstance(bits, np.ndarray)
     if bits.shape[-1] != words_for(nbits):
-        raise ValueError(
-            f"{name}: want {words_for(nbits)} words per row for {nbits} bits, got {bits.shape[-1]}"
-        )
+        raise ValueError(f"{name}: want {words_for(nbits)} words per row for {nbits} bits, got {bits.shape[-1]}")
 
 
 def output(out: NDArray[Any] | None, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:

@@ -138,9 +138,7 @@ def _tensors(header: dict[str, Any], data: memoryview) -> dict[str, NDArray[Any]
         if end > len(data):
             raise ModelFormatError(f"tensor {name!r}: ends at byte {end} of {len(data)}")
         if prod(shape) * dtype.itemsize != end - begin:
-            raise ModelFormatError(
-                f"tensor {name!r}: shape {shape} of {dtype} does not take {end - begin} bytes"
-            )
+            raise ModelFormatError(f"tensor {name!r}: shape {shape} of {dtype} does not take {end - begin} bytes")
         position = end
         if name.startswith(PAD_PREFIX):
             _check_pad(name, dtype, data[begin:end])
@@ -161,7 +159,7 @@ def _entry(name: str, entry: object) -> tuple[np.dtype[Any], tuple[int, ...], in
         raise ModelFormatError(f"tensor {name!r}: dtype {dtype!r} is none of {', '.join(DTYPES)}")
     if not _are_sizes(shape) or len(shape) > MAX_AXES:
         raise ModelFormatError(f"tensor {name!r}: shape is no list of at most {MAX_AXES} sizes")
-    if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:  # noqa: PLR2004 - a range
+    if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise ModelFormatError(f"tensor {name!r}: data_offsets are not [begin, end]")
     known: np.dtype[Any] = DTYPES[dtype]
     return known, tuple(shape), offsets[0], offsets[1]

@@ -183,9 +183,7 @@ def from_signs(
         limit = _integers(f"hidden[{index}] thresholds", thresholds)
         layers.append(HiddenLayer(nbits=signs.shape[1], weights=pack(signs), thresholds=limit))
     return NetworkDefinition(
-        encoding=Encoding(
-            features=operator.index(features), source=_integers("source", sources), thresholds=limits
-        ),
+        encoding=Encoding(features=operator.index(features), source=_integers("source", sources), thresholds=limits),
         hidden=tuple(layers),
         head=Head(
             nbits=head_bits.shape[1],
@@ -198,7 +196,7 @@ def from_signs(
 
 def _signs(name: str, values: ArrayLike) -> NDArray[np.bool_]:
     array = np.asarray(values)
-    if array.ndim != 2 or array.dtype.kind not in "biuf":  # noqa: PLR2004 - a matrix
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ModelFormatError(f"{name}: want a matrix of numbers or bools, got {array.dtype} {array.shape}")
     if array.dtype == np.bool_:
         return np.ascontiguousarray(array)

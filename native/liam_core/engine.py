@@ -173,9 +173,7 @@ class LaborIntelligenceEngine:
         short_of_share = np.cumsum(shares[by_share]) < DOMINANT_SHARE - len(checked) * spectrum.EPSILON
         dominant = by_share[: int(short_of_share.sum()) + 1 if rank else 0]
         scaled_trace = np.ldexp(np.diagonal(checked), -found.exponent).sum()
-        figures = np.array(
-            [spectrum.frobenius_norm(checked), spectrum.scale_up(scaled_trace, found.exponent)]
-        )
+        figures = np.array([spectrum.frobenius_norm(checked), spectrum.scale_up(scaled_trace, found.exponent)])
         norm, trace = representable("matrix", figures).tolist()
         return LaborPatterns(
             eigenvalues=spectrum.scale_up(found.values, found.exponent),

@@ -46,16 +46,12 @@ def aligned_bytes(size: int) -> NDArray[np.uint8]:
 
 def _initialise() -> None:
     if lib.liam_abi_version() != ABI_VERSION:
-        raise KernelError(
-            f"liam_core wants kernel ABI {ABI_VERSION}, the extension has {lib.liam_abi_version()}"
-        )
+        raise KernelError(f"liam_core wants kernel ABI {ABI_VERSION}, the extension has {lib.liam_abi_version()}")
     status = lib.liam_init()
     if status == lib.LIAM_ERR_UNSUPPORTED:
         names = [ffi.string(lib.liam_level_name(level)).decode("ascii") for level in range(lib.LIAM_LEVELS)]
         known = ", ".join(name for level, name in enumerate(names) if lib.liam_level_supported(level))
-        raise KernelError(
-            f"LIAM_SIMD={os.environ.get('LIAM_SIMD')!r}: this machine runs the SIMD levels {known}"
-        )
+        raise KernelError(f"LIAM_SIMD={os.environ.get('LIAM_SIMD')!r}: this machine runs the SIMD levels {known}")
     if status != lib.LIAM_OK:
         raise KernelError(f"the LIAM kernel failed to start: {status_text(status)}")
 

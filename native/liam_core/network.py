@@ -162,9 +162,7 @@ class BinaryNetwork:
         except IndexError:
             scratch = _Scratch(self._scratch_bytes, self._kept_rows, self._classes)
         replies = scratch.replies if rows <= self._kept_rows else _Replies(rows, self._classes)
-        status = _run(
-            self._net, source, rows, replies.label, replies.scores, scratch.memory, self._scratch_bytes
-        )
+        status = _run(self._net, source, rows, replies.label, replies.scores, scratch.memory, self._scratch_bytes)
         result = (
             replies.label_bytes[: rows * LABEL_BYTES],
             replies.scores_bytes[: rows * self._scores_row_bytes],

@@ -237,10 +237,7 @@ class _Fields:
         if not isinstance(values, list):
             raise ModelFormatError(f"{self._place}.{key}: want a JSON list")
         places = (f"{self._place}.{key}[{index}]" for index in range(len(values)))
-        return [
-            _Fields(place, value, self._tensors, self.used)
-            for place, value in zip(places, values, strict=True)
-        ]
+        return [_Fields(place, value, self._tensors, self.used) for place, value in zip(places, values, strict=True)]
 
     def constant(self, key: str, wanted: str) -> None:
         if self._value[key] != wanted:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TypeAlias
 
-Fact: TypeAlias = "None | bool | int | str | list[Fact] | dict[str, Fact]"
+Fact: TypeAlias = "bool | int | str | list[Fact] | dict[str, Fact] | None"
 """A value that has canonical bytes."""
 
 

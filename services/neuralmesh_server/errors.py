@@ -1,6 +1,6 @@
 """What can go wrong, without a transport: raised by domains, translated to a status once, in `runtime.status`.
 
-Every error carries a `reason` from the contract's `ErrorReason` (without its prefix) and the variables of its message as
+Every error carries a `reason` from the contract's `ErrorReason` (without its prefix) and its variables as
 `metadata`. This module knows neither grpc nor protobuf; a test holds the reasons against the contract.
 """
 
@@ -16,7 +16,7 @@ class NeuralMeshError(Exception):
         metadata: Every variable of the message, by lowerCamel name.
     """
 
-    def __init__(self, reason: str, message: str, **metadata: object) -> None:
+    def __init__(self, reason: str, message: str, /, **metadata: object) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -76,13 +76,48 @@ class InternalError(NeuralMeshError):
 
 
 REASONS = frozenset(
-    """
-    NAME_INVALID VERSION_INVALID FIELD_INVALID PAGE_TOKEN_INVALID DIGEST_INVALID REQUEST_MALFORMED REQUEST_ID_REUSED
-    MODEL_NOT_FOUND VERSION_NOT_FOUND ALIAS_NOT_FOUND ARTIFACT_NOT_FOUND MODEL_EXISTS VERSION_CONTENT_EXISTS
-    ETAG_MISMATCH UPLOAD_OFFSET_MISMATCH UPLOAD_IN_PROGRESS DIGEST_MISMATCH ARTIFACT_MISSING NOTHING_TO_ROLL_BACK
-    NEVER_PROMOTED REVISION_AHEAD NODE_KEY_CONFLICT PREDICTION_ID_INVALID INPUT_INVALID OUTPUT_INVALID PARAMETER_INVALID
-    OUTCOME_INVALID OUTCOME_CONFLICT VERSION_NOT_READY NOT_SERVING PEER_UNREACHABLE STORAGE_FULL LIMIT_EXCEEDED
-    DEADLINE_EXPIRED NOT_SUPPORTED UNAUTHENTICATED PERMISSION_DENIED INTERNAL MODEL_FAILED ARTIFACT_CORRUPT CANCELLED
-    """.split()
+    [
+        "NAME_INVALID",
+        "VERSION_INVALID",
+        "FIELD_INVALID",
+        "PAGE_TOKEN_INVALID",
+        "DIGEST_INVALID",
+        "REQUEST_MALFORMED",
+        "REQUEST_ID_REUSED",
+        "MODEL_NOT_FOUND",
+        "VERSION_NOT_FOUND",
+        "ALIAS_NOT_FOUND",
+        "ARTIFACT_NOT_FOUND",
+        "MODEL_EXISTS",
+        "VERSION_CONTENT_EXISTS",
+        "ETAG_MISMATCH",
+        "UPLOAD_OFFSET_MISMATCH",
+        "UPLOAD_IN_PROGRESS",
+        "DIGEST_MISMATCH",
+        "ARTIFACT_MISSING",
+        "NOTHING_TO_ROLL_BACK",
+        "NEVER_PROMOTED",
+        "REVISION_AHEAD",
+        "NODE_KEY_CONFLICT",
+        "PREDICTION_ID_INVALID",
+        "INPUT_INVALID",
+        "OUTPUT_INVALID",
+        "PARAMETER_INVALID",
+        "OUTCOME_INVALID",
+        "OUTCOME_CONFLICT",
+        "VERSION_NOT_READY",
+        "NOT_SERVING",
+        "PEER_UNREACHABLE",
+        "STORAGE_FULL",
+        "LIMIT_EXCEEDED",
+        "DEADLINE_EXPIRED",
+        "NOT_SUPPORTED",
+        "UNAUTHENTICATED",
+        "PERMISSION_DENIED",
+        "INTERNAL",
+        "MODEL_FAILED",
+        "ARTIFACT_CORRUPT",
+        "CANCELLED",
+    ]
 )
 """Every reason of the contract."""

@@ -62,7 +62,9 @@ def parse_version(text: str) -> int:
     """Return a version's number, or raise VERSION_INVALID: no sign, no space, no leading zero, 1 to 2^31 - 1."""
     if not VERSION.fullmatch(text) or int(text) > MAX_VERSION:
         raise InvalidArgumentError(
-            "VERSION_INVALID", f"version {_shown(text)} is not a number from 1 to {MAX_VERSION}", version=_shown(text)
+            "VERSION_INVALID",
+            f"version {_shown(text)} is not a number from 1 to {MAX_VERSION}",
+            version=_shown(text),
         )
     return int(text)
 
@@ -125,7 +127,10 @@ def _check(pattern: re.Pattern[str], name: str, what: str) -> str:
 
 def _form(name: str, form: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        "NAME_INVALID", f"resource name {_shown(name)} is not of the form {form}", name=_shown(name), form=form
+        "NAME_INVALID",
+        f"resource name {_shown(name)} is not of the form {form}",
+        name=_shown(name),
+        form=form,
     )
 
 

@@ -11,8 +11,8 @@
     31  9  first bytes of the version's digest
     40  8  keyed checksum: BLAKE2s-64 with the node's 32-byte key over `nm1.{node}.` and bytes 0 to 39
 
-Nothing has to be stored to resolve an id, and an id that no registered node issued is refused: guessing a checksum takes
-2^63 tries on average. The format never changes; another one gets another prefix.
+Nothing has to be stored to resolve an id, and an id that no registered node issued is refused: to guess a checksum
+takes 2^63 tries on average. The format never changes; another one gets another prefix.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ class InferenceSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> InferenceSettings:
-        """Read NEURALMESH_INFERENCE_LISTEN, _DATA, NEURALMESH_NODE, NEURALMESH_REGISTRY, NEURALMESH_METRICS and so on."""
+        """Read NEURALMESH_INFERENCE_*, _NODE, _REGISTRY, _METRICS, _KEEP_NEWEST, _TELEMETRY_SECONDS and so on."""
         metrics = env.get("NEURALMESH_METRICS", f"127.0.0.1:{METRICS_PORT}")
         return cls(
             server=ServerSettings.from_env(env, "NEURALMESH_INFERENCE", INFERENCE_PORT),

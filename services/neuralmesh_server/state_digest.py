@@ -68,7 +68,15 @@ def version_entry(model: str, version: int, digest: str) -> canonical.Fact:
 
 
 def alias_entry(model: str, alias: str, revision: int, state: canonical.Fact, previous: int) -> canonical.Fact:
-    """Return the entry of an alias: the revision of its last move, its state, and the version below (0 for none)."""
+    """Return the entry of an alias.
+
+    Args:
+        model: Name of the model.
+        alias: Name of the alias.
+        revision: Revision of the last move.
+        state: What the alias says, `{"version": n}`.
+        previous: The version that one rollback would bring back, `rollback_versions[0]`; 0 for none.
+    """
     return {
         "entry": "alias",
         "model": model,

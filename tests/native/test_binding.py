@@ -49,9 +49,7 @@ def test_the_binding_declares_all_structs_and_constants(cdef):
         assert struct in normal(cdef["CDEF"])
     constants = dict(re.findall(r"^#define (LIAM_\w+) (\d+)$", header, flags=re.MULTILINE))
     constants |= dict(re.findall(r"(LIAM_\w+) = (\d+)", header))
-    assert {name: getattr(lib, name) for name in constants} == {
-        name: int(value) for name, value in constants.items()
-    }
+    assert {name: getattr(lib, name) for name in constants} == {name: int(value) for name, value in constants.items()}
     assert {name for name in dir(lib) if name.startswith("LIAM_")} == constants.keys()
 
 

@@ -129,9 +129,7 @@ def test_byte_conversion_is_a_bijection(level, data, nbits, bitorder):
     """Any bytes with zero excess bits survive the way to words and back."""
     bits = data.draw(hnp.arrays(np.bool_, (2, nbits)))
     octets = np.packbits(bits, axis=-1, bitorder=bitorder)
-    np.testing.assert_array_equal(
-        to_packbits(from_packbits(octets, nbits, bitorder), nbits, bitorder), octets
-    )
+    np.testing.assert_array_equal(to_packbits(from_packbits(octets, nbits, bitorder), nbits, bitorder), octets)
 
 
 def misaligned(array):

@@ -18,9 +18,7 @@ def start(level):
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     if level is not None:
         environment["LIAM_SIMD"] = level
-    return subprocess.run(
-        [sys.executable, "-c", REPORT], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-c", REPORT], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("forced", capabilities().supported)

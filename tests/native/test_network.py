@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.native.oracle import Maker
 
 from liam_core import BinaryNetwork, ModelFormatError, capabilities, from_signs, set_level
+from tests.native.oracle import Maker
 
 SHAPES = [
     (1, (1,), None),

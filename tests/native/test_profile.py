@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from tests.native.oracle import Maker
 
 from liam_core import BinaryNetwork, ModelFormatError, pack, read_binary_network, write_binary_network
+from tests.native.oracle import Maker
 
 
 @pytest.fixture

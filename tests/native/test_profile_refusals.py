@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.native.oracle import Maker
 
 from liam_core import BinaryNetwork, ModelFormatError, write_binary_network
+from tests.native.oracle import Maker
 
 NETWORK = Maker(1).network(30, 70, 33, 5, bits=100)
 
@@ -193,9 +193,7 @@ def test_pads_hold_zeros(tmp_path, sound):
 def test_misaligned_tensors_are_refused(tmp_path, sound):
     """A tensor between 64-byte boundaries is refused even if everything else fits."""
     file = File(sound)
-    names = sorted(
-        (n for n in file.header if n != "__metadata__"), key=lambda n: file.header[n]["data_offsets"]
-    )
+    names = sorted((n for n in file.header if n != "__metadata__"), key=lambda n: file.header[n]["data_offsets"])
     for name in names:
         offsets = file.header[name]["data_offsets"]
         offsets[:] = [offset + 8 for offset in offsets]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.native.oracle import Maker
 
 from liam_core import XnorWeights, capabilities, pack, set_level, unpack, xnor_dot
+from tests.native.oracle import Maker
 
 SHAPES = [
     (1, 1, 1),

@@ -107,9 +107,7 @@ class TestArguments:
     def test_ragged_lists_are_refused(self, name, call):
         """Lists of different lengths, or arrays that do not stack, are no array."""
         assert refusal(call, [[1.0, 2.0], [3.0]]).startswith(f"{name}: not a rectangular array")
-        assert refusal(call, [np.zeros((2, 3)), np.zeros((2, 4))]).startswith(
-            f"{name}: not a rectangular array"
-        )
+        assert refusal(call, [np.zeros((2, 3)), np.zeros((2, 4))]).startswith(f"{name}: not a rectangular array")
 
     @pytest.mark.parametrize(
         ("call", "message"),
@@ -148,9 +146,7 @@ class TestArguments:
         """An argument of the wrong number of dimensions, or not square where it must be, is refused by name."""
         assert refusal(call) == message
 
-    @pytest.mark.parametrize(
-        "dtype", [np.int8, np.uint8, np.int32, np.uint64, np.float16, np.float32, ">f8", ">i4"]
-    )
+    @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64, np.float16, np.float32, ">f8", ">i4"])
     def test_any_small_dtype_and_byte_order_is_taken(self, dtype):
         """Integers and floats of any width and byte order are computed in native float64."""
         result = algebra.kronecker_product(np.array([[1, 2]], dtype=dtype), [[3]])
@@ -159,9 +155,7 @@ class TestArguments:
 
     def test_integers_up_to_two_to_the_53_are_taken(self):
         """The bound of exact integers itself is accepted on both sides."""
-        np.testing.assert_array_equal(
-            algebra.outer_product([2**53, -(2**53)], [1]), [[2.0**53], [-(2.0**53)]]
-        )
+        np.testing.assert_array_equal(algebra.outer_product([2**53, -(2**53)], [1]), [[2.0**53], [-(2.0**53)]])
 
     def test_exact_mixtures_are_taken(self):
         """A list that mixes floats with integers which float64 holds exactly is an array."""
@@ -240,9 +234,7 @@ class TestBits:
     def test_other_dtypes_encode_by_value(self, dtype):
         """Integers of any width and byte order, and floats that are integers, encode as their value."""
         values = np.array([0, 1, 100], dtype=dtype)
-        np.testing.assert_array_equal(
-            algebra.binary_encode(values), [bits_of(value) for value in (0, 1, 100)]
-        )
+        np.testing.assert_array_equal(algebra.binary_encode(values), [bits_of(value) for value in (0, 1, 100)])
 
     def test_large_floats_encode_exactly(self):
         """Integer floats are taken over the whole int64 range, and negative zero is zero."""
@@ -339,9 +331,7 @@ class TestProducts:
         left, right = data.draw(integer_matrix(m, n)), data.draw(integer_matrix(p, q))
         result = algebra.kronecker_product(left, right)
         assert result.shape == (m * p, n * q)
-        expected = [
-            [int(left[r // p, c // q]) * int(right[r % p, c % q]) for c in range(n * q)] for r in range(m * p)
-        ]
+        expected = [[int(left[r // p, c // q]) * int(right[r % p, c % q]) for c in range(n * q)] for r in range(m * p)]
         assert result.tolist() == expected
 
     @settings(deadline=None)
@@ -395,8 +385,7 @@ class TestFrobeniusNorm:
     def test_refuses_a_norm_beyond_float64(self):
         """A norm that float64 cannot hold is an error and not an infinity."""
         assert (
-            refusal(algebra.frobenius_norm, [[1.5e308, 1.5e308]])
-            == "matrix: the result exceeds the range of float64"
+            refusal(algebra.frobenius_norm, [[1.5e308, 1.5e308]]) == "matrix: the result exceeds the range of float64"
         )
 
 
@@ -419,9 +408,7 @@ class TestSpectralDecomposition:
         """The result has named parts, and its known values for a two by two matrix."""
         found = algebra.spectral_decomposition([[2, 1], [1, 2]])
         np.testing.assert_allclose(found.eigenvalues, [3, 1], rtol=1e-15)
-        np.testing.assert_allclose(
-            found.eigenvectors, np.array([[1, 1], [1, -1]]) * math.sqrt(0.5), rtol=1e-15
-        )
+        np.testing.assert_allclose(found.eigenvectors, np.array([[1, 1], [1, -1]]) * math.sqrt(0.5), rtol=1e-15)
 
     def test_signs_do_not_depend_on_the_input_sign(self):
         """A matrix and its negative, whose eigenvectors are the same, report them with the same signs."""
@@ -438,9 +425,7 @@ class TestSpectralDecomposition:
         message = "matrix: not symmetric, it differs from its transpose by 1 of its largest element (allowed: 4.44e-16)"
         for scale in (1e-300, 1.0, 1e300):
             assert refusal(algebra.spectral_decomposition, [[0.0, scale], [0.0, 0.0]]) == message
-        assert "not symmetric" in refusal(
-            algebra.spectral_decomposition, [[1.0, 0.5], [0.5 + 8 * EPSILON, 1.0]]
-        )
+        assert "not symmetric" in refusal(algebra.spectral_decomposition, [[1.0, 0.5], [0.5 + 8 * EPSILON, 1.0]])
 
     def test_refuses_an_eigenvalue_beyond_float64(self):
         """An eigenvalue that float64 cannot hold is an error and not an infinity."""
@@ -458,16 +443,12 @@ class TestSvdCompress:
         found = algebra.svd_compress(matrix, rank)
         expected = scipy.linalg.svdvals(matrix)
         np.testing.assert_allclose(found.singular_values, expected[:rank], rtol=1e-12)
-        np.testing.assert_allclose(
-            found.left * found.singular_values @ found.right, found.approximation, atol=1e-13
-        )
+        np.testing.assert_allclose(found.left * found.singular_values @ found.right, found.approximation, atol=1e-13)
         np.testing.assert_allclose(found.left.T @ found.left, np.eye(rank), atol=1e-13)
         np.testing.assert_allclose(found.right @ found.right.T, np.eye(rank), atol=1e-13)
         error = np.linalg.norm(matrix - found.approximation)
         assert error == pytest.approx(np.linalg.norm(expected[rank:]), abs=1e-12)
-        assert found.energy_kept == pytest.approx(
-            (expected[:rank] ** 2).sum() / (expected**2).sum(), rel=1e-12
-        )
+        assert found.energy_kept == pytest.approx((expected[:rank] ** 2).sum() / (expected**2).sum(), rel=1e-12)
         assert found.compression_ratio == float(Fraction(rows * columns, rank * (rows + columns + 1)))
         assert (found.left.max(axis=0) >= abs(found.left).max(axis=0) * (1 - 1e-5)).all()
 
@@ -632,9 +613,7 @@ class TestSolve:
     @pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
     def test_scale_is_not_singularity(self, scale):
         """The same system at another scale has the same solution."""
-        result = algebra.solve_linear_system(
-            scale * np.array([[2.0, 1.0], [1.0, 3.0]]), scale * np.array([3.0, 4.0])
-        )
+        result = algebra.solve_linear_system(scale * np.array([[2.0, 1.0], [1.0, 3.0]]), scale * np.array([3.0, 4.0]))
         np.testing.assert_allclose(result, [1, 1], rtol=1e-14)
 
     @settings(deadline=None)

@@ -78,9 +78,7 @@ class TestConstruction:
         """The rotation is a square orthogonal matrix at the smallest size, at odd sizes and at larger ones."""
         rotation = LaborIntelligenceEngine(dimensions, seed=3).rotation
         assert rotation.dtype == np.float64
-        np.testing.assert_allclose(
-            rotation @ rotation.T, np.eye(dimensions), rtol=0, atol=dimensions * EPSILON * 4
-        )
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(dimensions), rtol=0, atol=dimensions * EPSILON * 4)
 
     def test_rotation_has_the_haar_sign_fix(self):
         """The factor R that belongs to the rotation has a positive diagonal, which makes the rotation Haar distributed."""
@@ -241,9 +239,7 @@ class TestLaborMatrix:
 
     @given(
         st.integers(2, 9).flatmap(
-            lambda n: st.lists(
-                st.lists(st.integers(-999, 999), min_size=8, max_size=8), min_size=n, max_size=n
-            )
+            lambda n: st.lists(st.lists(st.integers(-999, 999), min_size=8, max_size=8), min_size=n, max_size=n)
         )
     )
     def test_matches_exact_rational_arithmetic(self, rows):
@@ -256,9 +252,7 @@ class TestLaborMatrix:
             for i in range(8)
         ]
         scale = max(float(exact[i][i]) for i in range(8))
-        np.testing.assert_allclose(
-            matrix, np.array(exact, dtype=np.float64), rtol=0, atol=32 * EPSILON * scale
-        )
+        np.testing.assert_allclose(matrix, np.array(exact, dtype=np.float64), rtol=0, atol=32 * EPSILON * scale)
 
     def test_a_large_common_offset_does_not_cancel(self):
         """Deviations of one around a mean of 1e15 keep their exact variance."""
@@ -285,9 +279,7 @@ class TestLaborMatrix:
         """An array (n, dimensions) is the same as the list of its rows."""
         engine = LaborIntelligenceEngine(8)
         rows = np.random.default_rng(0).standard_normal((5, 8))
-        np.testing.assert_array_equal(
-            engine.compute_labor_matrix(rows), engine.compute_labor_matrix(list(rows))
-        )
+        np.testing.assert_array_equal(engine.compute_labor_matrix(rows), engine.compute_labor_matrix(list(rows)))
 
     def test_leaves_its_arguments_alone(self):
         """The tensors are not changed, so they can be used again."""
@@ -381,9 +373,7 @@ class TestPatterns:
         expected = scipy.linalg.eigvalsh(matrix)[::-1]
         tolerance = 1e-13 * size * max(abs(expected))
         np.testing.assert_allclose(patterns["eigenvalues"], expected, rtol=0, atol=tolerance)
-        np.testing.assert_allclose(
-            patterns["explained_variance"], abs(expected) / abs(expected).sum(), atol=1e-12
-        )
+        np.testing.assert_allclose(patterns["explained_variance"], abs(expected) / abs(expected).sum(), atol=1e-12)
         assert patterns["determinant"] == pytest.approx(scipy.linalg.det(matrix), rel=1e-8)
         assert patterns["trace"] == pytest.approx(sum(expected), abs=tolerance)
         assert patterns["rank"] == np.linalg.matrix_rank(matrix)
@@ -442,9 +432,7 @@ class TestPatterns:
         vectors = patterns["dominant_patterns"]
         count = vectors.shape[1]
         scale = patterns["frobenius_norm"]
-        np.testing.assert_allclose(
-            matrix @ vectors, vectors * patterns["eigenvalues"][:count], atol=1e-12 * scale
-        )
+        np.testing.assert_allclose(matrix @ vectors, vectors * patterns["eigenvalues"][:count], atol=1e-12 * scale)
         np.testing.assert_allclose(vectors.T @ vectors, np.eye(count), atol=1e-12)
         assert patterns["explained_variance"][:count].sum() >= 0.95 - 1e-12
         assert patterns["explained_variance"][: count - 1].sum() < 0.95

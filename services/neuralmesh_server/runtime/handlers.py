@@ -1,14 +1,14 @@
 """From a service of the contract to grpc handlers: parse, call, translate, serialise.
 
 A servicer has one method for each RPC, in snake case: `async def create_model(self, request, call)` for a unary answer,
-an async generator for a stream. Requests arrive as bytes and are parsed here, so that bytes which are no message are the
-caller's error and not the server's. Only generic handlers are registered: the registered kind costs a task a method on
-grpcio 1.84 and later (docs/adr/0001-transport.md).
+an async generator for a stream. Requests arrive as bytes and are parsed here, so that bytes which are no message are
+the caller's error and not the server's. Only generic handlers are registered: the registered kind costs a task a method
+on grpcio 1.84 and later (docs/adr/0001-transport.md).
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import re
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -100,9 +100,7 @@ def parse(request_class: type[Any], data: bytes) -> Any:
         return request_class.FromString(data)
     except DecodeError:
         name = request_class.DESCRIPTOR.full_name
-        raise InvalidArgumentError(
-            "REQUEST_MALFORMED", f"the request's bytes are not a {name}", message=name
-        ) from None
+        raise InvalidArgumentError("REQUEST_MALFORMED", f"the request's bytes are not a {name}", message=name) from None
 
 
 def defect(error: Exception, method: str) -> InternalError:
@@ -115,42 +113,23 @@ def defect(error: Exception, method: str) -> InternalError:
 def _method_handler(
     method: MethodDescriptor, behaviour: Callable[..., Any], request_class: type[Any]
 ) -> grpc.RpcMethodHandler:
-    name = method.full_name
-
     async def requests(stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for data in stream:
             yield parse(request_class, data)
 
+    def read(data: Any) -> Any:
+        return requests(data) if method.client_streaming else parse(request_class, data)
+
     async def unary(data: Any, context: grpc.aio.ServicerContext) -> bytes:
-        try:
-            request = requests(data) if method.client_streaming else parse(request_class, data)
-            response = await behaviour(request, Call(context))
+        async with _translated(context, method.full_name):
+            response = await behaviour(read(data), Call(context))
             return response.SerializeToString()  # type: ignore[no-any-return]
-        except NeuralMeshError as error:
-            failure = error
-        except asyncio.CancelledError:
-            raise
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged with its traceback
-            failure = defect(error, name)
-        await abort(context, failure)
-        raise AssertionError("abort returned")
+        raise AssertionError("the call was ended")
 
     async def streaming(data: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
-        try:
-            request = requests(data) if method.client_streaming else parse(request_class, data)
-            async for response in behaviour(request, Call(context)):
+        async with _translated(context, method.full_name):
+            async for response in behaviour(read(data), Call(context)):
                 yield response.SerializeToString()
-        except NeuralMeshError as error:
-            failure = error
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            failure = defect(error, name)
-        else:
-            return
-        await abort(context, failure)
 
     kinds = {
         (False, False): (grpc.unary_unary_rpc_method_handler, unary),
@@ -160,3 +139,17 @@ def _method_handler(
     }
     make, function = kinds[method.client_streaming, method.server_streaming]
     return make(function)
+
+
+@contextlib.asynccontextmanager
+async def _translated(context: grpc.aio.ServicerContext, method: str) -> AsyncIterator[None]:
+    """End the call with a status where its body raises; a cancellation passes."""
+    try:
+        yield
+    except NeuralMeshError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged with its traceback
+        failure = defect(error, method)
+    else:
+        return
+    await abort(context, failure)

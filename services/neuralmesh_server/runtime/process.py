@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 import uvloop
@@ -53,8 +53,20 @@ async def _run(make_app: Callable[[], App]) -> None:
         log.info("service_started", service=app.name, address=str(endpoint))
         sys.stdout.write(f"listening {app.name} {endpoint}\n")
         sys.stdout.flush()
-        await stop.wait()
+        await _stopped_or_failed(stop, getattr(app, "failure", None))
         log.info("service_stopping", service=app.name)
     finally:
         await app.stop()
     log.info("service_stopped", service=app.name)
+
+
+async def _stopped_or_failed(stop: asyncio.Event, failure: asyncio.Future[None] | None) -> None:
+    """Return at the signal to stop; raise when the app says, by its optional `failure`, that it cannot go on."""
+    stopping = asyncio.ensure_future(stop.wait())
+    waiting: list[asyncio.Future[Any]] = [stopping] if failure is None else [stopping, failure]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if failure is not None and failure.done():
+            failure.result()
+    finally:
+        stopping.cancel()

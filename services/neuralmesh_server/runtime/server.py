@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import structlog
 from google.protobuf import descriptor_pb2, descriptor_pool
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
@@ -135,6 +136,7 @@ def _reflection_pool(services: Sequence[ServiceDescriptor]) -> descriptor_pool.D
         add(service.file)
     add(health_pb2.DESCRIPTOR)
     add(reflection_pb2.DESCRIPTOR)
+    add(error_details_pb2.DESCRIPTOR)  # every error carries an ErrorInfo, which reflecting clients can then show
     return pool
 
 

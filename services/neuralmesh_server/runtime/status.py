@@ -29,9 +29,11 @@ CODES: dict[type[errors.NeuralMeshError], StatusCode] = {
 }
 """Status code of each kind of error."""
 
-_MESSAGE_LIMIT = 1500
-_VALUE_LIMIT = 256
-# Trailing metadata is limited to 8 KiB by default in every gRPC implementation; hostile input must not push over it.
+_MESSAGE_BYTES = 900
+_VALUE_BYTES = 200
+_METADATA_BYTES = 1800
+# Trailers are limited to 8 KiB by default in every gRPC implementation, and echoed input must not push over it. The
+# message is sent twice: percent-encoded, which triples the bytes that are not ASCII, and in base64 within the details.
 
 
 def code_of(error: errors.NeuralMeshError) -> StatusCode:
@@ -42,18 +44,24 @@ def code_of(error: errors.NeuralMeshError) -> StatusCode:
 def to_status(error: errors.NeuralMeshError) -> rpc_status._Status:
     """Return the status of an error: code, message and exactly one ErrorInfo."""
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    room = _METADATA_BYTES
     for key, value in error.metadata.items():
-        info.metadata[key] = clip(value, _VALUE_LIMIT)
+        shown = clip(value, _VALUE_BYTES)
+        room -= len(key) + len(shown.encode())
+        if room >= 0:
+            info.metadata[key] = shown
     detail = any_pb2.Any()
     detail.Pack(info)
     code = code_of(error).value[0]
     assert code in code_pb2.Code.values()
     return rpc_status.to_status(
-        status_pb2.Status(code=code, message=clip(error.message, _MESSAGE_LIMIT), details=[detail])
+        status_pb2.Status(code=code, message=clip(error.message, _MESSAGE_BYTES), details=[detail])
     )
 
 
 def clip(text: str, limit: int) -> str:
-    """Shorten a text to at most `limit` characters, with a mark where it was cut; lone surrogates are replaced."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Shorten a text to at most `limit` bytes of UTF-8, with a mark where it was cut; lone surrogates are replaced."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    return data[: limit - 3].decode("utf-8", "ignore") + "…"

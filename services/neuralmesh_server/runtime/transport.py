@@ -1,7 +1,7 @@
 """The one place that decides how grpc runs: version-dependent experiments, the event loop, channel arguments.
 
-`configure` must run before grpc is imported for the first time in the process. The choices and their measured effect are
-in docs/adr/0001-transport.md.
+`configure` must run before grpc is imported for the first time in the process. The choices and their measured effect
+are in docs/adr/0001-transport.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,75 @@
+# Neural Mesh. Each target works as the first command in a fresh clone; `make help` lists them.
+
+PYTHON ?= python3.11
+UV ?= $(shell command -v uv 2>/dev/null)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+TOOLS := .tools
+TOOLS_STAMP := $(TOOLS)/.stamp
+
+NATIVE := $(wildcard native/src/*.c native/src/*.h native/include/*.h native/liam_core/_build.py)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-interop lint types format generate breaking tools bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+setup: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
+
+$(STAMP): requirements/dev.txt pyproject.toml setup.py tools/setup.sh $(NATIVE)
+	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/setup.sh '$(VENV)' requirements/dev.txt
+	@touch $@
+
+demo: $(STAMP) ## train, push, promote, roll back and trace on real data
+	@$(BIN)/python -m neuralmesh_server.demo
+
+up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
+	@$(BIN)/neuralmesh up
+
+test: $(STAMP) ## every test that needs nothing but PyPI
+	$(BIN)/pytest --ignore=tests/interop
+
+test-interop: $(TOOLS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
+	buf lint
+	$(BIN)/pytest tests/interop
+
+lint: $(STAMP) ## ruff, and generated code is current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/unasync.py --check
+
+types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+format: $(STAMP) ## format, and repair what ruff can repair
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: $(STAMP) ## stubs from protos, the synchronous client from the asynchronous one
+	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/unasync.py
+
+breaking: $(TOOLS_STAMP) ## hold the contracts against those of AGAINST (a commit; HEAD unless given)
+	buf breaking --against '.git#ref=$(or $(AGAINST),HEAD)'
+
+tools: $(TOOLS_STAMP) ## what PyPI does not hold, into .tools: grpcurl, ghz, buf, h2load, docker-compose, interop venv
+
+$(TOOLS_STAMP): $(STAMP) requirements/interop.txt tools/install.sh
+	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/install.sh '$(TOOLS)'
+	@touch $@
+
+bench: $(TOOLS_STAMP) ## serving benchmark; fails where a target is missed; WRITE=1 updates the pages
+	$(BIN)/python bench/serving.py $(if $(WRITE),--write)
+
+lock: ## resolve requirements/*.txt again under requirements/pins.txt
+	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/lock.sh
+
+clean: ## remove what was built and installed; ./data stays
+	rm -rf $(VENV) $(TOOLS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f native/liam_core/_liam.c native/liam_core/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,54 @@
+"""The yardstick: a handler that does nothing, on the transport of docs/adr/0001-transport.md.
+
+`python -m bench.empty_handler ANSWER` answers every ModelInfer with the bytes of the file ANSWER. What our server costs
+above this one is ours.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from neuralmesh_server.runtime import transport
+
+transport.configure()
+
+import grpc  # noqa: E402 - the transport is configured before grpc is imported
+
+from neuralmesh_server.runtime import process  # noqa: E402
+from neuralmesh_server.settings import Endpoint  # noqa: E402
+
+
+class EmptyHandlerApp:
+    """Serves one constant answer."""
+
+    name = "empty"
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> Endpoint:
+        """Listen on a port of loopback."""
+
+        async def answer(_request: bytes, _context: grpc.aio.ServicerContext) -> bytes:
+            return self._answer
+
+        server = grpc.aio.server(options=transport.SERVER_OPTIONS)
+        handlers = {"ModelInfer": grpc.unary_unary_rpc_method_handler(answer)}
+        server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers)]
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        self._server = server
+        return Endpoint("127.0.0.1", port)
+
+    async def stop(self) -> None:
+        """Stop."""
+        if self._server is not None:
+            await self._server.stop(1.0)
+
+
+if __name__ == "__main__":
+    process.run(lambda: EmptyHandlerApp(Path(sys.argv[1]).read_bytes()))

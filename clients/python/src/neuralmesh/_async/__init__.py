@@ -1,0 +1,1 @@
+"""The asynchronous client. `tools/unasync.py` generates the synchronous one from this folder."""

@@ -1,0 +1,64 @@
+"""The metrics service's methods, one for each RPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neuralmesh._async.pages import pages
+from neuralmesh._outcome import build_labels
+from neuralmesh._resource import model_name, version_name
+from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from neuralmesh._async.connection import AsyncConnection
+
+
+class AsyncMetrics:
+    """Deltas of nodes, outcomes, and the figures of versions. Every method raises `neuralmesh.exceptions`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    @property
+    def address(self) -> str:
+        """Where the calls go, `host:port`."""
+        return self._connection.address
+
+    async def ingest_delta(self, request: pb.IngestDeltaRequest) -> pb.IngestDeltaResponse:
+        """Add a node's delta; a repeat counts once."""
+        return await self._connection.unary("IngestDelta", pb.IngestDeltaResponse, request)
+
+    async def record_outcome(self, prediction_id: str, labels: Iterable[Any]) -> pb.RecordOutcomeResponse:
+        """Record the true labels of a prediction.
+
+        Args:
+            prediction_id: As the answer gave it.
+            labels: One integer, bytes or text for each row, in order.
+        """
+        request = pb.RecordOutcomeRequest(prediction_id=prediction_id, labels=build_labels(labels))
+        return await self._connection.unary("RecordOutcome", pb.RecordOutcomeResponse, request)
+
+    async def get_version_metrics(self, model: str, version: int | str) -> pb.VersionMetrics:
+        """Return the figures of a version."""
+        request = pb.GetVersionMetricsRequest(name=version_name(model, version))
+        return (await self._connection.unary("GetVersionMetrics", pb.GetVersionMetricsResponse, request)).metrics
+
+    def list_version_metrics(self, model: str = "") -> AsyncIterator[pb.VersionMetrics]:
+        """Yield the figures of all versions of a model, or of all models."""
+        request = pb.ListVersionMetricsRequest(parent=model_name(model) if model else "")
+        return pages(self._connection, "ListVersionMetrics", pb.ListVersionMetricsResponse, request, "metrics")
+
+    async def compare_versions(
+        self, model: str, baseline: int | str, candidate: int | str
+    ) -> pb.CompareVersionsResponse:
+        """Put two versions side by side; differences are candidate minus baseline."""
+        request = pb.CompareVersionsRequest(
+            baseline=version_name(model, baseline), candidate=version_name(model, candidate)
+        )
+        return await self._connection.unary("CompareVersions", pb.CompareVersionsResponse, request)
+
+    async def get_operations(self) -> pb.GetOperationsResponse:
+        """Return the operations table and the nodes."""
+        return await self._connection.unary("GetOperations", pb.GetOperationsResponse, pb.GetOperationsRequest())

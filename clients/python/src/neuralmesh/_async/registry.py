@@ -1,0 +1,198 @@
+"""The registry's methods, one for each RPC, with resource names put together and answers unwrapped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuralmesh._artifact import Artifact, read_artifact
+from neuralmesh._async.pages import pages
+from neuralmesh._async.transfer import upload
+from neuralmesh._offload import offload_async
+from neuralmesh._resource import alias_name, events_parent, model_name, version_name
+from neuralmesh.registry.v1 import registry_service_pb2 as pb
+from neuralmesh.registry.v1 import resources_pb2 as resources
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from neuralmesh._async.connection import AsyncConnection
+
+
+class AsyncRegistry:
+    """Models, versions, artifacts, aliases, events and prediction ids.
+
+    Changes carry `actor` (who asks, unless TLS proves it), `reason` (why) and `request_id` (the same id makes a repeat
+    return the first result). Every method raises `neuralmesh.exceptions`.
+    """
+
+    def __init__(self, connection: AsyncConnection, actor: str) -> None:
+        self._connection = connection
+        self._actor = actor
+
+    @property
+    def address(self) -> str:
+        """Where the calls go, `host:port`."""
+        return self._connection.address
+
+    async def create_model(
+        self, model: str, *, description: str = "", reason: str = "", request_id: str = ""
+    ) -> resources.Model:
+        """Create a model; AlreadyExistsError when the name is taken."""
+        request = pb.CreateModelRequest(
+            model_id=model, description=description, actor=self._actor, reason=reason, request_id=request_id
+        )
+        return (await self._connection.unary("CreateModel", pb.CreateModelResponse, request)).model
+
+    async def get_model(self, model: str) -> resources.Model:
+        """Return a model."""
+        return (
+            await self._connection.unary("GetModel", pb.GetModelResponse, pb.GetModelRequest(name=model_name(model)))
+        ).model
+
+    def list_models(self) -> AsyncIterator[resources.Model]:
+        """Yield all models in order of their names."""
+        return pages(self._connection, "ListModels", pb.ListModelsResponse, pb.ListModelsRequest(), "models")
+
+    async def create_version(
+        self,
+        model: str,
+        *,
+        kind: str,
+        files: Sequence[resources.File],
+        signature: resources.Signature | None = None,
+        description: str = "",
+        metadata: Mapping[str, str] | None = None,
+        reason: str = "",
+        request_id: str = "",
+    ) -> resources.Version:
+        """Create the next version from files whose artifacts are all stored."""
+        request = pb.CreateVersionRequest(
+            parent=model_name(model),
+            kind=kind,
+            files=files,
+            signature=signature,
+            description=description,
+            metadata=dict(metadata or {}),
+            actor=self._actor,
+            reason=reason,
+            request_id=request_id,
+        )
+        return (await self._connection.unary("CreateVersion", pb.CreateVersionResponse, request)).version
+
+    async def get_version(self, model: str, version: int | str) -> resources.Version:
+        """Return a version."""
+        request = pb.GetVersionRequest(name=version_name(model, version))
+        return (await self._connection.unary("GetVersion", pb.GetVersionResponse, request)).version
+
+    def list_versions(self, model: str) -> AsyncIterator[resources.Version]:
+        """Yield a model's versions, newest first."""
+        request = pb.ListVersionsRequest(parent=model_name(model))
+        return pages(self._connection, "ListVersions", pb.ListVersionsResponse, request, "versions")
+
+    async def list_missing_artifacts(self, digests: Iterable[str]) -> list[str]:
+        """Return those of at most 1000 digests that are not stored completely, in the order given."""
+        request = pb.ListMissingArtifactsRequest(digests=digests)
+        return list(
+            (
+                await self._connection.unary("ListMissingArtifacts", pb.ListMissingArtifactsResponse, request)
+            ).missing_digests
+        )
+
+    async def get_artifact(self, digest: str) -> pb.GetArtifactResponse:
+        """Return what is stored of an artifact."""
+        return await self._connection.unary("GetArtifact", pb.GetArtifactResponse, pb.GetArtifactRequest(digest=digest))
+
+    async def upload_artifact(
+        self, source: Path | str | bytes | Artifact, *, progress: Callable[[int, int], None] | None = None
+    ) -> pb.GetArtifactResponse:
+        """Store a file or bytes, going on where an earlier upload was cut; what is stored already is not sent.
+
+        Args:
+            source: A path or the bytes.
+            progress: Called with the bytes handed over so far and the size.
+        """
+        artifact = source if isinstance(source, Artifact) else await offload_async(read_artifact, source)
+        return await upload(self._connection, artifact, progress)
+
+    def download_artifact(
+        self, digest: str, *, offset: int = 0, length: int = 0
+    ) -> AsyncIterator[pb.DownloadArtifactResponse]:
+        """Yield a range of an artifact in chunks; a length of 0 stands for all that follows."""
+        request = pb.DownloadArtifactRequest(digest=digest, offset=offset, length=length)
+        return self._connection.stream("DownloadArtifact", pb.DownloadArtifactResponse, request)
+
+    async def get_alias(self, model: str, alias: str) -> resources.Alias:
+        """Return an alias."""
+        request = pb.GetAliasRequest(name=alias_name(model, alias))
+        return (await self._connection.unary("GetAlias", pb.GetAliasResponse, request)).alias
+
+    def list_aliases(self, model: str) -> AsyncIterator[resources.Alias]:
+        """Yield a model's aliases in order of their names."""
+        request = pb.ListAliasesRequest(parent=model_name(model))
+        return pages(self._connection, "ListAliases", pb.ListAliasesResponse, request, "aliases")
+
+    async def promote_alias(
+        self,
+        model: str,
+        alias: str,
+        version: int,
+        *,
+        etag: str = "",
+        reason: str = "",
+        request_id: str = "",
+    ) -> pb.PromoteAliasResponse:
+        """Point an alias at a version; AbortedError when an etag is given and the alias has moved since."""
+        request = pb.PromoteAliasRequest(
+            name=alias_name(model, alias),
+            state=resources.AliasState(version=version),
+            etag=etag,
+            actor=self._actor,
+            reason=reason,
+            request_id=request_id,
+        )
+        return await self._connection.unary("PromoteAlias", pb.PromoteAliasResponse, request)
+
+    async def rollback_alias(
+        self,
+        model: str,
+        alias: str,
+        *,
+        to_version: int = 0,
+        etag: str = "",
+        reason: str = "",
+        request_id: str = "",
+    ) -> pb.RollbackAliasResponse:
+        """Undo the last promotion, or all after the one that set `to_version`."""
+        request = pb.RollbackAliasRequest(
+            name=alias_name(model, alias),
+            to_version=to_version,
+            etag=etag,
+            actor=self._actor,
+            reason=reason,
+            request_id=request_id,
+        )
+        return await self._connection.unary("RollbackAlias", pb.RollbackAliasResponse, request)
+
+    def list_events(self, model: str = "", alias: str = "") -> AsyncIterator[resources.Event]:
+        """Yield events, newest first: of everything, of a model, or of an alias."""
+        request = pb.ListEventsRequest(parent=events_parent(model, alias))
+        return pages(self._connection, "ListEvents", pb.ListEventsResponse, request, "events")
+
+    def watch(
+        self, *, from_revision: int = 0, state_digest: bytes = b"", node: str = ""
+    ) -> AsyncIterator[pb.WatchResponse]:
+        """Follow the registry without gaps; ends only with an error or when the iterator is closed."""
+        request = pb.WatchRequest(from_revision=from_revision, state_digest=state_digest, node=node)
+        return self._connection.stream("Watch", pb.WatchResponse, request)
+
+    async def register_node(self, node: str, id_key: bytes) -> pb.RegisterNodeResponse:
+        """Make a node's 32-byte key for prediction ids known."""
+        return await self._connection.unary(
+            "RegisterNode", pb.RegisterNodeResponse, pb.RegisterNodeRequest(node=node, id_key=id_key)
+        )
+
+    async def trace_prediction(self, prediction_id: str) -> pb.TracePredictionResponse:
+        """Return what made a prediction."""
+        request = pb.TracePredictionRequest(prediction_id=prediction_id)
+        return await self._connection.unary("TracePrediction", pb.TracePredictionResponse, request)

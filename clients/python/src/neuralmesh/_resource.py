@@ -1,0 +1,25 @@
+"""Resource names from their parts. The servers check them; here they are only put together."""
+
+from __future__ import annotations
+
+
+def model_name(model: str) -> str:
+    """Return `models/{model}`."""
+    return f"models/{model}"
+
+
+def version_name(model: str, version: int | str) -> str:
+    """Return `models/{model}/versions/{version}`."""
+    return f"models/{model}/versions/{version}"
+
+
+def alias_name(model: str, alias: str) -> str:
+    """Return `models/{model}/aliases/{alias}`."""
+    return f"models/{model}/aliases/{alias}"
+
+
+def events_parent(model: str, alias: str) -> str:
+    """Return the parent whose events are meant; empty for everything."""
+    if alias:
+        return alias_name(model, alias)
+    return model_name(model) if model else ""

@@ -1,0 +1,180 @@
+# Generated from _async/client.py by tools/unasync.py; never edited.
+# ruff: noqa: UP028, PYI016, RET504, TRY300, RUF100, E501
+"""The client: three connections, and the things that people do with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neuralmesh import _service, oip
+from neuralmesh._request_id import new_request_id
+from neuralmesh._sync import push
+from neuralmesh._sync.connection import Connection
+from neuralmesh._sync.inference import Inference
+from neuralmesh._sync.metrics import Metrics
+from neuralmesh._sync.registry import Registry
+from neuralmesh.exceptions import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import numpy as np
+
+    from neuralmesh._channel import TlsFiles
+    from neuralmesh.metrics.v1 import metrics_service_pb2
+    from neuralmesh.prediction import Parameter, Prediction
+    from neuralmesh.registry.v1 import registry_service_pb2, resources_pb2
+    from neuralmesh.tensors import Tensor
+
+REGISTRY = "127.0.0.1:8003"
+INFERENCE = "127.0.0.1:8001"
+METRICS = "127.0.0.1:8004"
+
+ABSENT_ETAG = '"0"'
+"""The etag that stands for an alias that does not exist."""
+
+
+class Client:
+    """A client of the three services; use it as a context manager or close it. Channels open with their first call.
+
+    Args:
+        registry: `host:port` of the registry.
+        inference: `host:port` of an inference node.
+        metrics: `host:port` of the metrics service.
+        tls: Files for mutual TLS, or None for plain text.
+        timeout: Seconds that a call may take, sent to the server as its deadline; transfers and streams have none.
+        actor: Who asks, for changes whose connection does not prove it.
+
+    Attributes:
+        registry: Every method of the registry.
+        inference: Every method of the inference node.
+        metrics: Every method of the metrics service.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: str = REGISTRY,
+        inference: str = INFERENCE,
+        metrics: str = METRICS,
+        tls: TlsFiles | None = None,
+        timeout: float = 30.0,
+        actor: str = "",
+    ) -> None:
+        self._connections = (
+            Connection(_service.REGISTRY, registry, tls, timeout),
+            Connection(oip.SERVICE, inference, tls, timeout),
+            Connection(_service.METRICS, metrics, tls, timeout),
+        )
+        self.registry = Registry(self._connections[0], actor)
+        self.inference = Inference(self._connections[1])
+        self.metrics = Metrics(self._connections[2])
+
+    def push(
+        self,
+        model: str,
+        path: Path | str | None = None,
+        *,
+        kind: str,
+        files: Mapping[str, Path | str | bytes] | None = None,
+        signature: resources_pb2.Signature | None = None,
+        description: str = "",
+        metadata: Mapping[str, str] | None = None,
+        reason: str = "",
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> resources_pb2.Version:
+        """Make files the next version of a model, and return it.
+
+        The model is created where it is missing. Only bytes that the registry lacks are sent, and an upload that was
+        cut goes on where it stopped. Content that the model has already gives the version that holds it.
+
+        Args:
+            model: Name of the model.
+            path: A file, or a folder with all its files; or else give `files`.
+            kind: What executes the version, such as `onnx` or `liam.binary_network`.
+            files: Contents by path within the version, as paths or bytes.
+            signature: What the version takes and gives.
+            description: Free text.
+            metadata: The caller's own facts.
+            reason: Why.
+            progress: Called with a file's path, the bytes handed over so far and its size.
+        """
+        artifacts = push.gather(path, files)
+        push.ensure_model(self.registry, model, reason)
+        push.upload_missing(self.registry, artifacts, progress)
+        return push.create_version(
+            self.registry,
+            model,
+            artifacts,
+            kind=kind,
+            signature=signature,
+            description=description,
+            metadata=metadata,
+            reason=reason,
+        )
+
+    def promote(
+        self, model: str, version: int, *, alias: str = "production", reason: str = ""
+    ) -> registry_service_pb2.PromoteAliasResponse:
+        """Point an alias at a version, unless somebody else moves it at the same moment (AbortedError)."""
+        try:
+            etag = (self.registry.get_alias(model, alias)).etag
+        except NotFoundError as error:
+            if error.reason != "ALIAS_NOT_FOUND":
+                raise
+            etag = ABSENT_ETAG
+        return self.registry.promote_alias(model, alias, version, etag=etag, reason=reason, request_id=new_request_id())
+
+    def rollback(
+        self, model: str, *, alias: str = "production", to_version: int | None = None, reason: str = ""
+    ) -> registry_service_pb2.RollbackAliasResponse:
+        """Undo the last promotion of an alias, or all after the one that set `to_version`."""
+        return self.registry.rollback_alias(
+            model, alias, to_version=to_version or 0, reason=reason, request_id=new_request_id()
+        )
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, np.ndarray[Any, Any] | Tensor],
+        *,
+        version: int | str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - it travels to the server as the deadline
+    ) -> Prediction:
+        """Run a version on arrays; see `inference.infer`."""
+        return self.inference.infer(
+            model,
+            inputs,
+            version=version,
+            outputs=outputs,
+            request_id=request_id,
+            parameters=parameters,
+            timeout=timeout,
+        )
+
+    def record_outcome(self, prediction_id: str, labels: Iterable[Any]) -> metrics_service_pb2.RecordOutcomeResponse:
+        """Record the true labels of a prediction; see `metrics.record_outcome`."""
+        return self.metrics.record_outcome(prediction_id, labels)
+
+    def trace(self, prediction_id: str) -> registry_service_pb2.TracePredictionResponse:
+        """Return what made a prediction: version, digest, node, when, who promoted it and why."""
+        return self.registry.trace_prediction(prediction_id)
+
+    def close(self) -> None:
+        """Close all channels."""
+        for connection in self._connections:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,121 @@
+# Generated from _async/connection.py by tools/unasync.py; never edited.
+# ruff: noqa: UP028, PYI016, RET504, TRY300, RUF100, E501
+"""One channel to one service: opened with the first call, every failure translated; knows no method of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from neuralmesh import exceptions
+from neuralmesh._channel import TlsFiles, channel_options
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
+
+R = TypeVar("R")
+
+
+class Connection:
+    """Calls the methods of a service by their names; `answer` is the class of the answer's messages.
+
+    Args:
+        service: The contract.
+        address: `host:port`.
+        tls: Files for mutual TLS, or None for plain text.
+        timeout: Seconds that a unary call may take; servers see it as the call's deadline.
+    """
+
+    def __init__(
+        self,
+        service: ServiceDescriptor,
+        address: str,
+        tls: TlsFiles | None,
+        timeout: float,
+    ) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._service = service
+        self._tls = tls
+        self._channel: Any = None
+        self._methods: dict[str, Any] = {}
+
+    def unary(
+        self,
+        method: str,
+        answer: type[R],
+        request: Any,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it travels to the server as the deadline
+    ) -> R:
+        """Call a method with one request and one answer; the request may be serialised already."""
+        try:
+            call = self._method(method, answer)(request, timeout=self.timeout if timeout is None else timeout)
+            return call  # type: ignore[no-any-return]
+        except grpc.RpcError as error:
+            raise exceptions.from_rpc(error, self.address) from error
+
+    def upload(self, method: str, answer: type[R], requests: Iterable[Any]) -> R:
+        """Call a method with a stream of requests and one answer. There is no deadline."""
+        try:
+            return self._method(method, answer)(requests)  # type: ignore[no-any-return]
+        except grpc.RpcError as error:
+            raise exceptions.from_rpc(error, self.address) from error
+
+    def stream(self, method: str, answer: type[R], request: Any) -> Iterator[R]:
+        """Yield the answers of a method with a stream of answers, without a deadline; leaving cancels."""
+        call = self._method(method, answer)(request)
+        try:
+            for response in call:
+                yield response
+        except grpc.RpcError as error:
+            raise exceptions.from_rpc(error, self.address) from error
+        finally:
+            call.cancel()
+
+    def exchange(self, method: str, answer: type[R], requests: Iterable[Any] | Iterable[Any]) -> Iterator[R]:
+        """Yield the answers of a method with streams both ways, without a deadline."""
+        stream = iter(requests) if isinstance(requests, Iterable) else requests
+        for response in self.stream(method, answer, stream):
+            yield response
+
+    def close(self) -> None:
+        """Close the channel, which ends all its calls; a further call opens another."""
+        channel, self._channel = self._channel, None
+        self._methods.clear()
+        if channel is not None:
+            channel.close()
+
+    def _method(self, name: str, answer: type[Any]) -> Any:
+        found = self._methods.get(name)
+        if found is None:
+            found = self._methods[name] = self._open_method(name, answer)
+        return found
+
+    def _open_method(self, name: str, answer: type[Any]) -> Any:
+        if self._channel is None:
+            self._channel = self._open_channel()
+        method = self._service.methods_by_name[name]
+        kinds = {
+            (False, False): self._channel.unary_unary,
+            (True, False): self._channel.stream_unary,
+            (False, True): self._channel.unary_stream,
+            (True, True): self._channel.stream_stream,
+        }
+        return kinds[method.client_streaming, method.server_streaming](
+            f"/{self._service.full_name}/{name}",
+            request_serializer=_serialise,
+            response_deserializer=answer.FromString,
+        )
+
+    def _open_channel(self) -> Any:
+        options = channel_options(self._service, self.address)
+        if self._tls is None:
+            return grpc.insecure_channel(self.address, options=options)
+        return grpc.secure_channel(self.address, self._tls.credentials(), options=options)
+
+
+def _serialise(request: Any) -> bytes:
+    return request if isinstance(request, bytes) else request.SerializeToString()

@@ -1,0 +1,160 @@
+"""`neuralmesh models`, `versions` and `show`: what the registry holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neuralmesh_server.cli import reference, rendering
+from neuralmesh_server.cli.connection import connected
+from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
+from neuralmesh_server.names import check_model
+
+if TYPE_CHECKING:
+    from neuralmesh import Client
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
+
+
+@connected
+def models(client: Client, *, json: Json = False) -> None:
+    """List the models and the versions that their aliases name."""
+    found = [(model, list(client.registry.list_aliases(_short(model.name)))) for model in client.registry.list_models()]
+    if json:
+        rendering.print_json(
+            [
+                {**rendering.as_json(model), "aliases": [rendering.as_json(alias) for alias in aliases]}
+                for model, aliases in found
+            ]
+        )
+        return
+    rendering.print_table(
+        ("model", "versions>", "aliases", "created", "description"),
+        (
+            (
+                _short(model.name),
+                str(model.latest_version),
+                ", ".join(f"{_short(alias.name)}={alias.state.version}" for alias in aliases),
+                rendering.moment_text(model, "create_time"),
+                model.description,
+            )
+            for model, aliases in found
+        ),
+    )
+
+
+@connected
+def versions(client: Client, *, model: Model, json: Json = False) -> None:
+    """List the versions of a model, newest first."""
+    check_model(model)
+    found = list(client.registry.list_versions(model))
+    names: dict[int, list[str]] = {}
+    for alias in client.registry.list_aliases(model):
+        names.setdefault(alias.state.version, []).append(_short(alias.name))
+    if json:
+        rendering.print_json(
+            [{**rendering.as_json(version), "aliases": names.get(version.version, [])} for version in found]
+        )
+        return
+    rendering.print_table(
+        ("version>", "aliases", "kind", "size>", "digest", "created", "by", "description"),
+        (
+            (
+                str(version.version),
+                ", ".join(names.get(version.version, [])),
+                version.kind,
+                rendering.size_text(version.size_bytes),
+                rendering.digest_text(version.digest),
+                rendering.moment_text(version, "create_time"),
+                rendering.actor_text(version.actor),
+                version.description,
+            )
+            for version in found
+        ),
+    )
+
+
+@connected
+def show(
+    client: Client,
+    *,
+    what: Annotated[str, typer.Argument(metavar="MODEL[@VERSION|@ALIAS]", help="A model or one of its versions.")],
+    json: Json = False,
+) -> None:
+    """Show a model, or one version with its files and signature."""
+    model, which = reference.split(what)
+    if which:
+        _show_version(client.registry.get_version(model, reference.version_number(client, model, which)), json=json)
+    else:
+        _show_model(client, model, json=json)
+
+
+def _show_model(client: Client, name: str, *, json: bool) -> None:
+    model = client.registry.get_model(name)
+    aliases = list(client.registry.list_aliases(name))
+    if json:
+        rendering.print_json({**rendering.as_json(model), "aliases": [rendering.as_json(alias) for alias in aliases]})
+        return
+    rendering.print_facts(
+        (
+            ("model", name),
+            ("number", str(model.uid)),
+            ("versions", str(model.latest_version)),
+            ("created", rendering.moment_text(model, "create_time")),
+            ("description", model.description),
+        )
+    )
+    if aliases:
+        rendering.print_table(
+            ("alias", "version>", "moved", "by", "reason", "rollback goes through"),
+            (
+                (
+                    _short(alias.name),
+                    str(alias.state.version),
+                    rendering.moment_text(alias, "update_time"),
+                    rendering.actor_text(alias.actor),
+                    alias.reason,
+                    ", ".join(str(version) for version in alias.rollback_versions),
+                )
+                for alias in aliases
+            ),
+        )
+
+
+def _show_version(version: Any, *, json: bool) -> None:
+    if json:
+        rendering.print_json(rendering.as_json(version))
+        return
+    rendering.print_facts(
+        (
+            ("version", version.name),
+            ("digest", version.digest),
+            ("kind", version.kind),
+            ("size", rendering.size_text(version.size_bytes)),
+            ("created", rendering.moment_text(version, "create_time")),
+            ("by", rendering.actor_text(version.actor)),
+            ("description", version.description),
+            *((f"metadata {key}", version.metadata[key]) for key in sorted(version.metadata)),
+        )
+    )
+    rendering.print_table(
+        ("file", "size>", "digest"),
+        ((file.path, rendering.size_text(file.size_bytes), file.digest) for file in version.files),
+    )
+    if version.HasField("signature"):
+        signature = version.signature
+        rendering.print_table(
+            ("tensor", "name", "datatype", "shape", ""),
+            [_tensor("input", spec, "") for spec in signature.inputs]
+            + [_tensor("output", spec, signature.label_output) for spec in signature.outputs],
+        )
+
+
+def _tensor(what: str, spec: Any, label_output: str) -> tuple[str, ...]:
+    shape = "[" + ", ".join(str(size) for size in spec.shape) + "]"
+    return what, spec.name, spec.datatype, shape, "label" if spec.name == label_output else ""
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]

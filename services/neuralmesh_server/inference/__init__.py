@@ -1,0 +1,1 @@
+"""The inference service: follows the registry, holds versions ready, and answers predictions."""

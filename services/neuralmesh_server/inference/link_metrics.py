@@ -1,0 +1,28 @@
+"""The metrics service over gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuralmesh import exceptions
+from neuralmesh_server.inference import convert_metrics
+from neuralmesh_server.inference.link_registry import link_error
+
+if TYPE_CHECKING:
+    from neuralmesh import AsyncClient
+    from neuralmesh_server.inference.links import Delta
+
+
+class GrpcMetrics:
+    """See neuralmesh_server.inference.links.MetricsLink."""
+
+    def __init__(self, client: AsyncClient, node: str) -> None:
+        self._metrics = client.metrics
+        self._node = node
+
+    async def ingest(self, delta: Delta) -> None:
+        """Return when the delta is committed."""
+        try:
+            await self._metrics.ingest_delta(convert_metrics.ingest_request(self._node, delta))
+        except exceptions.NeuralMeshError as error:
+            raise link_error(error) from error

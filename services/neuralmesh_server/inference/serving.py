@@ -1,0 +1,273 @@
+"""What the node serves at one moment: an immutable snapshot, replaced whole by one assignment.
+
+A request reads the snapshot once and keeps what it found, so that it meets one version from beginning to end whatever
+happens beside it. `publish` is the only way from registry state and loaded versions to a snapshot; it loads nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neuralmesh_server import names, prediction_id
+from neuralmesh_server.errors import NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from neuralmesh_server.inference.activity import VersionActivity
+    from neuralmesh_server.inference.backend import Model
+    from neuralmesh_server.inference.replica import Replica
+    from neuralmesh_server.inference.tensors import Signature
+
+READY = "READY"
+LOADING = "LOADING"
+UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """State of a known version on this node: READY, LOADING or UNAVAILABLE, and why."""
+
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A version that is ready to run.
+
+    Attributes:
+        base_ns: Time of a run whatever its rows, measured at the warm-up.
+        row_ns: Time that each row adds.
+        run_raw: The runner's raw way, if its outputs are the signature's in order.
+        label_index: Position of the label output among the signature's outputs; -1 for none.
+    """
+
+    model: str
+    version: int
+    uid: int
+    digest: str
+    kind: str
+    signature: Signature
+    runner: Model
+    size_bytes: int
+    base_ns: int
+    row_ns: int
+    label_index: int
+    activity: VersionActivity
+    run_raw: Callable[[bytes, int], tuple[bytes, ...]] | None
+
+    def cost_ns(self, rows: int) -> int:
+        """Return the expected time of a run in nanoseconds."""
+        return self.base_ns + rows * self.row_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A loaded version under one applied revision; `subject` goes into its prediction ids."""
+
+    loaded: LoadedModel
+    revision: int
+    subject: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that answers requests.
+
+    Attributes:
+        revision: Registry revision that is applied.
+        served: Ready versions.
+        aliases: The version that answers for each alias: the one it names, or, until that is ready, the last one that
+            was.
+        states: Every known version.
+        targets: The version that each alias names.
+        routes: Every (model, version text) that resolves, so that a request costs one look-up.
+    """
+
+    revision: int
+    models: frozenset[str]
+    served: Mapping[tuple[str, int], Served]
+    aliases: Mapping[tuple[str, str], int]
+    states: Mapping[tuple[str, int], VersionState]
+    targets: Mapping[tuple[str, str], int]
+    routes: Mapping[tuple[str, str], Served]
+
+    def resolve(self, model: str, version: str) -> Served:
+        """Return what answers for a version number, an alias name, or nothing (see `names.DEFAULT_ALIAS`).
+
+        Raises:
+            neuralmesh_server.errors.InvalidArgumentError: NAME_INVALID, VERSION_INVALID.
+            NotFoundError: MODEL_NOT_FOUND, VERSION_NOT_FOUND, ALIAS_NOT_FOUND.
+            UnavailableError: VERSION_NOT_READY, with the version's state.
+        """
+        found = self.routes.get((model, version))
+        if found is None:
+            raise self._unresolved(model, version)
+        return found
+
+    def ready_versions(self, model: str) -> list[int]:
+        """Return the versions of a model that are ready, ascending."""
+        return sorted(version for name, version in self.served if name == model)
+
+    def aliases_of(self, model: str, version: int) -> list[str]:
+        """Return the aliases that resolve to a version."""
+        return sorted(alias for (name, alias), number in self.aliases.items() if (name, number) == (model, version))
+
+    def _unresolved(self, model: str, version: str) -> Exception:
+        names.check_model(model)
+        if model not in self.models:
+            return NotFoundError("MODEL_NOT_FOUND", f"model {model!r} is not known here", model=model)
+        if not version:
+            return self._no_default(model)
+        if not is_number_like(version):
+            names.check_alias(version)
+            target = self.targets.get((model, version))
+            if target is None:
+                return NotFoundError(
+                    "ALIAS_NOT_FOUND", f"model {model!r} has no alias {version!r}", model=model, alias=version
+                )
+            return self._not_ready(model, target)
+        number = names.parse_version(version)
+        if (model, number) not in self.states:
+            return NotFoundError(
+                "VERSION_NOT_FOUND", f"model {model!r} has no version {number}", model=model, version=number
+            )
+        return self._not_ready(model, number)
+
+    def _no_default(self, model: str) -> Exception:
+        target = self.targets.get((model, names.DEFAULT_ALIAS))
+        if target is not None:
+            return self._not_ready(model, target)
+        newest = max((version for name, version in self.states if name == model), default=None)
+        if newest is not None:
+            return self._not_ready(model, newest)
+        return NotFoundError("VERSION_NOT_FOUND", f"model {model!r} has no version yet", model=model, version="")
+
+    def _not_ready(self, model: str, version: int) -> UnavailableError:
+        state = self.states.get((model, version), VersionState(UNAVAILABLE, "not known yet"))
+        why = f": {state.reason}" if state.reason else ""
+        return UnavailableError(
+            "VERSION_NOT_READY",
+            f"version {version} of model {model!r} is {state.state}{why}",
+            model=model,
+            version=version,
+            state=state.state,
+            stateReason=state.reason,
+        )
+
+
+class Serving:
+    """Holds the current snapshot, None until the first one is published, and whether the node is ready to serve it."""
+
+    def __init__(self) -> None:
+        self.current: Snapshot | None = None
+        self.ready = False
+        self._waiting: list[tuple[Callable[[Snapshot], bool], asyncio.Future[Snapshot]]] = []
+
+    def replace(self, snapshot: Snapshot) -> None:
+        """Serve a snapshot from now on."""
+        self.current = snapshot
+        for condition, future in self._waiting:
+            if not future.done() and condition(snapshot):
+                future.set_result(snapshot)
+        self._waiting = [entry for entry in self._waiting if not entry[1].done()]
+
+    async def when(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        """Return the first snapshot, from the current one on, that fulfils a condition."""
+        if self.current is not None and condition(self.current):
+            return self.current
+        future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
+        self._waiting.append((condition, future))
+        return await future
+
+    def snapshot(self) -> Snapshot:
+        """Return the current snapshot, or raise NOT_SERVING."""
+        if self.current is None:
+            raise UnavailableError("NOT_SERVING", "this node does not know yet what to serve")
+        return self.current
+
+
+def publish(
+    replica: Replica,
+    loaded: Mapping[tuple[str, int], LoadedModel],
+    states: Mapping[tuple[str, int], VersionState],
+    effective: Mapping[tuple[str, str], int],
+    before: Snapshot | None,
+) -> Snapshot:
+    """Return the snapshot that follows from the registry's state and what is loaded.
+
+    Args:
+        replica: What the registry says.
+        loaded: Versions that are ready.
+        states: States of versions that the loader works on or gave up.
+        effective: The version that last answered for each alias, for aliases whose new version is not ready.
+        before: The snapshot that is replaced.
+    """
+    targets = {key: record.version for key, record in replica.aliases.items()}
+    aliases: dict[tuple[str, str], int] = {}
+    behind: set[tuple[str, int]] = set()
+    for key, target in targets.items():
+        if (key[0], target) in loaded:
+            aliases[key] = target
+        elif key in effective and (key[0], effective[key]) in loaded:
+            aliases[key] = effective[key]
+            behind.add((key[0], effective[key]))
+    served = {key: _serve(model, _stamp(key, key in behind, replica.revision, before)) for key, model in loaded.items()}
+    return Snapshot(
+        revision=replica.revision,
+        models=frozenset(replica.models),
+        served=served,
+        aliases=aliases,
+        states={key: _state(key, loaded, states) for key in sorted(replica.versions)},
+        targets=targets,
+        routes=_routes(replica, served, aliases, targets),
+    )
+
+
+def _stamp(key: tuple[str, int], is_behind: bool, revision: int, before: Snapshot | None) -> int:  # noqa: FBT001
+    # A version that still answers for an alias which has moved on keeps the revision at which the alias named it, so
+    # that the trace of its predictions finds the promotion that was in force.
+    if is_behind and before is not None and key in before.served:
+        return before.served[key].revision
+    return revision
+
+
+def _serve(model: LoadedModel, revision: int) -> Served:
+    return Served(model, revision, prediction_id.subject(revision, model.uid, model.version, model.digest))
+
+
+def _state(
+    key: tuple[str, int], loaded: Mapping[tuple[str, int], LoadedModel], states: Mapping[tuple[str, int], VersionState]
+) -> VersionState:
+    if key in loaded:
+        return VersionState(READY)
+    return states.get(key, VersionState(UNAVAILABLE, "not kept on this node: no alias names it and newer ones exist"))
+
+
+def _routes(
+    replica: Replica,
+    served: Mapping[tuple[str, int], Served],
+    aliases: Mapping[tuple[str, str], int],
+    targets: Mapping[tuple[str, str], int],
+) -> dict[tuple[str, str], Served]:
+    routes = {(model, str(version)): one for (model, version), one in served.items()}
+    routes.update({key: served[key[0], version] for key, version in aliases.items()})
+    for model in replica.models:
+        default = (model, names.DEFAULT_ALIAS)
+        if default in targets:
+            if default in aliases:
+                routes[model, ""] = served[model, aliases[default]]
+            continue
+        ready = [version for name, version in served if name == model]
+        if ready:
+            routes[model, ""] = served[model, max(ready)]
+    return routes
+
+
+def is_number_like(text: str) -> bool:
+    """Say whether a version text was meant as a number: it begins with a digit, a sign or a space."""
+    first = text[0]
+    return first.isnumeric() or first.isspace() or first in "+-"

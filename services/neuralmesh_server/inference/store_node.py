@@ -1,0 +1,92 @@
+"""The node's identity on disk: its secret key, and the epochs it has used.
+
+The key is made once and kept; an epoch is never used twice, whatever the clock does. The folder is locked, since two
+processes on one folder would issue the same ids.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from neuralmesh_server.prediction_id import KEY_BYTES
+from neuralmesh_server.settings import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class NodeFolder:
+    """The data folder of a node, locked for this process until `close`.
+
+    Attributes:
+        key: Key of the checksums in prediction ids, 32 bytes.
+        epoch_ms: Start of this process in milliseconds since 1970, greater than that of every earlier one.
+
+    Raises:
+        SettingsError: Another process holds the folder, or the key file is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._take_lock()
+            self.key = self._read_key()
+            self.epoch_ms = self._next_epoch()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def close(self) -> None:
+        """Unlock the folder."""
+        os.close(self._lock)
+
+    def _take_lock(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(f"another inference node uses the data folder {self._folder}") from None
+
+    def _read_key(self) -> bytes:
+        path = self._folder / "node.key"
+        try:
+            key = path.read_bytes()
+        except FileNotFoundError:
+            key = secrets.token_bytes(KEY_BYTES)
+            self._write(path.name, key)
+        if len(key) != KEY_BYTES:
+            raise SettingsError(f"the node key {path} has {len(key)} bytes instead of {KEY_BYTES}")
+        return key
+
+    def _next_epoch(self) -> int:
+        path = self._folder / "epoch"
+        try:
+            last = int(path.read_text())
+        except FileNotFoundError:
+            last = 0
+        except ValueError:
+            raise SettingsError(f"the epoch file {path} does not hold a number") from None
+        epoch = max(time.time_ns() // 1_000_000, last + 1)
+        self._write(path.name, str(epoch).encode())
+        return epoch
+
+    def _write(self, name: str, content: bytes) -> None:
+        beside = self._folder / f"{name}.tmp"
+        beside.unlink(missing_ok=True)
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, content)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        beside.rename(self._folder / name)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

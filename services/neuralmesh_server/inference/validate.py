@@ -1,0 +1,146 @@
+"""Holds a request against the signature of the version that will answer it, before anything is allocated or run.
+
+Every refusal is INVALID_ARGUMENT and names the input, output or parameter in its metadata. What passes is in the order
+of the signature. The elements themselves are read by `convert`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neuralmesh_server.errors import InvalidArgumentError
+from neuralmesh_server.inference.tensors import DTYPES, TensorError, check_shape, element_count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neuralmesh_server.inference.tensors import Signature, TensorSpec
+
+TYPED_FIELDS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+"""The field that holds each datatype's typed elements; FP16 and BF16 have none."""
+
+_SEQUENCES = frozenset({"sequence_id", "sequence_start", "sequence_end"})
+_WHOLE_NUMBERS = frozenset({"priority", "timeout"})
+_KNOWN_TRITON = "triton_enable_empty_final_response"
+
+
+def input_invalid(name: str, why: str) -> InvalidArgumentError:
+    """Return the error for an input."""
+    shown = ascii(name if len(name) <= 128 else name[:128] + "...")
+    return InvalidArgumentError("INPUT_INVALID", f"input {shown} {why}", input=name)
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check the parameters of a request; unknown names belong to the caller and are left alone."""
+    for name, value in parameters.items():
+        kind = value.WhichOneof("parameter_choice")
+        if kind is None:
+            raise _parameter(name, "has no value")
+        if name in _SEQUENCES:
+            raise _parameter(name, "asks for a sequence; this server keeps no state between requests")
+        if name in _WHOLE_NUMBERS and (kind not in ("int64_param", "uint64_param") or getattr(value, kind) < 0):
+            raise _parameter(name, "is no whole number from 0")
+        if name.startswith("triton_") and name != _KNOWN_TRITON:
+            raise _parameter(name, "is reserved and not known")
+
+
+def check_inputs(
+    signature: Signature, inputs: Sequence[Any], raw: Sequence[bytes]
+) -> list[tuple[int, tuple[int, ...]]]:
+    """Check the inputs of a request; returns position in the request and shape of each input of the signature."""
+    found: dict[str, tuple[int, tuple[int, ...]]] = {}
+    specs = {spec.name: spec for spec in signature.inputs}
+    for position, tensor in enumerate(inputs):
+        name = tensor.name
+        spec = specs.get(name)
+        if spec is None:
+            raise input_invalid(name, f"is unknown; the version takes {sorted(specs)}")
+        if name in found:
+            raise input_invalid(name, "is given twice")
+        shape = tuple(tensor.shape)  # read once: every look at a repeated field costs
+        found[name] = (position, shape)
+        _check_tensor(spec, tensor, shape)
+        if raw and tensor.HasField("contents"):
+            raise input_invalid(name, "has typed contents beside raw_input_contents")
+    for name in specs:
+        if name not in found:
+            raise input_invalid(name, "is missing")
+    if raw and len(raw) != len(inputs):
+        raise _buffers(inputs, len(raw))
+    return [found[name] for name in specs]
+
+
+def check_outputs(signature: Signature, outputs: Sequence[Any]) -> list[int]:
+    """Check the requested outputs; returns their positions in the signature, all when none is requested."""
+    if not outputs:
+        return list(range(len(signature.outputs)))
+    places = {spec.name: index for index, spec in enumerate(signature.outputs)}
+    chosen: list[int] = []
+    for output in outputs:
+        place = places.get(output.name)
+        if place is None:
+            raise _output(output.name, f"is unknown; the version gives {list(places)}")
+        if place in chosen:
+            raise _output(output.name, "is requested twice")
+        for name in output.parameters:
+            if name != "binary_data":
+                raise _parameter(name, f"is not known for output {output.name!r}")
+        chosen.append(place)
+    return chosen
+
+
+def check_values(name: str, datatype: str, contents: Any) -> Sequence[Any]:
+    """Return the typed elements of an input, which must be in the one field of its datatype."""
+    field = TYPED_FIELDS.get(datatype)
+    if field is None:
+        raise input_invalid(name, f"is {datatype}, which has no typed contents; send raw_input_contents")
+    for descriptor, _ in contents.ListFields():
+        if descriptor.name != field:
+            raise input_invalid(name, f"is {datatype}, but has {descriptor.name} instead of {field}")
+    values: Sequence[Any] = getattr(contents, field)
+    return values
+
+
+def _check_tensor(spec: TensorSpec, tensor: Any, shape: tuple[int, ...]) -> None:
+    name = spec.name
+    if tensor.datatype != spec.datatype:
+        known = "" if tensor.datatype in DTYPES else ", which is no datatype,"
+        raise input_invalid(name, f"has datatype {tensor.datatype!r}{known} instead of {spec.datatype}")
+    try:
+        check_shape(spec, shape)
+        element_count(spec.datatype, shape)
+    except TensorError as error:
+        raise input_invalid(name, str(error)) from error
+    for parameter in tensor.parameters:
+        if parameter == "binary_data_size":  # some clients repeat what the buffer says anyway
+            continue
+        raise _parameter(parameter, f"is not known for input {name!r}")
+
+
+def _buffers(inputs: Sequence[Any], count: int) -> InvalidArgumentError:
+    if count < len(inputs):
+        return input_invalid(inputs[count].name, f"has no buffer: {count} raw buffers for {len(inputs)} inputs")
+    return input_invalid(
+        inputs[-1].name if inputs else "", f"is the last of {len(inputs)}, but {count} raw buffers came"
+    )
+
+
+def _output(name: str, why: str) -> InvalidArgumentError:
+    return InvalidArgumentError("OUTPUT_INVALID", f"output {name[:128]!r} {why}", output=name)
+
+
+def _parameter(name: str, why: str) -> InvalidArgumentError:
+    return InvalidArgumentError("PARAMETER_INVALID", f"parameter {name[:128]!r} {why}", parameter=name)

@@ -1,0 +1,84 @@
+"""The composition root of the metrics service: which store, which edges, in which order they start and stop."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from google.protobuf.message_factory import GetMessageClass
+
+from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
+from neuralmesh_server.metrics import exposition
+from neuralmesh_server.metrics.http_edge import PLAIN, HttpEdge
+from neuralmesh_server.metrics.service import MetricsServicer
+from neuralmesh_server.metrics.store_sqlite import SqliteStore
+from neuralmesh_server.runtime.handlers import service_handler
+from neuralmesh_server.runtime.server import Server
+from neuralmesh_server.settings import SettingsError
+
+if TYPE_CHECKING:
+    from neuralmesh_server.settings import Endpoint, MetricsSettings
+
+
+class MetricsApp:
+    """The metrics service, wired and ready to start.
+
+    Attributes:
+        endpoint: Where gRPC listens; with the bound port once started.
+        http_endpoint: Where HTTP listens, or None when it is switched off.
+
+    Raises:
+        SettingsError: HTTP, which has neither TLS nor authentication, would be open to the network.
+    """
+
+    name = "metrics"
+
+    def __init__(self, settings: MetricsSettings) -> None:
+        http = settings.http
+        if http is not None and not http.is_loopback and not settings.server.insecure:
+            raise SettingsError(
+                f"serving metrics on {http} over plain HTTP would let anyone on the network read them: set "
+                "NEURALMESH_METRICS_HTTP to a loopback address or to nothing, or pass --insecure"
+            )
+        self._settings = settings
+        self._store: SqliteStore | None = None
+        self._server: Server | None = None
+        self._http: HttpEdge | None = None
+        self.endpoint: Endpoint = settings.server.listen
+        self.http_endpoint: Endpoint | None = http
+
+    async def start(self) -> Endpoint:
+        """Open the store, then listen; returns the gRPC address with its bound port.
+
+        Raises:
+            SettingsError: The data folder is in use or unreadable, or an address cannot be bound.
+        """
+        store = self._store = SqliteStore(self._settings.data)
+        servicer = MetricsServicer(store, time.time, self._settings.running_seconds)
+        contract = pb.DESCRIPTOR.services_by_name["MetricsService"]
+        handler = service_handler(contract, servicer, GetMessageClass)
+
+        async def metrics() -> bytes:
+            return await store.read(lambda view: exposition.render(servicer.observer().overview(view)))
+
+        async def healthy() -> bytes:
+            await store.read(lambda view: view.newest_epoch(""))
+            return b"ok\n"
+
+        if self._settings.http is not None:
+            pages = {"/metrics": (exposition.CONTENT_TYPE, metrics), "/healthz": (PLAIN, healthy)}
+            self._http = HttpEdge(self._settings.http, pages)
+            self.http_endpoint = await self._http.start()
+        server = self._server = Server(self._settings.server, [(contract, handler)])
+        self.endpoint = await server.start()
+        await server.set_serving(serving=True)
+        return self.endpoint
+
+    async def stop(self) -> None:
+        """Drain calls, then commit what waits and close the store."""
+        if self._server is not None:
+            await self._server.stop()
+        if self._http is not None:
+            await self._http.stop()
+        if self._store is not None:
+            self._store.close()

@@ -1,0 +1,77 @@
+"""The registry, wired: the only place that knows which stores stand behind it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from google.protobuf.message_factory import GetMessageClass
+
+from neuralmesh.registry.v1 import registry_service_pb2
+from neuralmesh_server.content_store import ContentStore
+from neuralmesh_server.registry.catalog import Catalog
+from neuralmesh_server.registry.data_folder import DataFolder
+from neuralmesh_server.registry.following import Feed
+from neuralmesh_server.registry.promotion import Promotions
+from neuralmesh_server.registry.service import RegistryServicer
+from neuralmesh_server.registry.store_sqlite import SqliteStore
+from neuralmesh_server.registry.tracing import Tracer
+from neuralmesh_server.registry.transfers import Transfers
+from neuralmesh_server.runtime.handlers import service_handler
+from neuralmesh_server.runtime.server import Server
+from neuralmesh_server.settings import SettingsError
+
+if TYPE_CHECKING:
+    from neuralmesh_server.settings import Endpoint, RegistrySettings
+
+
+class RegistryApp:
+    """The registry service over SQLite and a folder. Construct it in the loop that will run it.
+
+    Args:
+        settings: See RegistrySettings.
+
+    Raises:
+        SettingsError: The data folder is in use, of a newer version, or cannot be used.
+    """
+
+    name = "registry"
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._folder = DataFolder(settings.data)
+        try:
+            self._store = SqliteStore(self._folder.database)
+        except SettingsError:
+            self._folder.close()
+            raise
+        self._transfers = Transfers(ContentStore(self._folder.artifacts))
+        self._feed = Feed(self._store, settings.heartbeat_seconds)
+        service = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
+        servicer = RegistryServicer(
+            catalog=Catalog(self._store, self._transfers, _now),
+            promotions=Promotions(self._store, _now),
+            transfers=self._transfers,
+            feed=self._feed,
+            tracer=Tracer(self._store, _now),
+        )
+        self._server = Server(settings.server, [(service, service_handler(service, servicer, GetMessageClass))])
+        self.endpoint = settings.server.listen
+
+    async def start(self) -> Endpoint:
+        """Serve; returns where."""
+        self._feed.start()
+        self.endpoint = await self._server.start()
+        await self._server.set_serving(serving=True)
+        return self.endpoint
+
+    async def stop(self) -> None:
+        """End the followers' streams, let other calls finish, then close everything."""
+        self._feed.close()
+        await self._server.stop()
+        self._transfers.close()
+        self._store.close()
+        self._folder.close()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

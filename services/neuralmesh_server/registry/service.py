@@ -1,0 +1,249 @@
+"""The edge of the registry: every RPC checks, calls the domain, translates and returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from neuralmesh.registry.v1 import registry_service_pb2 as api
+from neuralmesh_server import names
+from neuralmesh_server.registry import convert, paging, validate
+from neuralmesh_server.registry.records import Actor, AliasState, Origin
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from neuralmesh_server.canonical import Fact
+    from neuralmesh_server.registry.catalog import Catalog
+    from neuralmesh_server.registry.following import Feed
+    from neuralmesh_server.registry.promotion import Promotions
+    from neuralmesh_server.registry.tracing import Tracer
+    from neuralmesh_server.registry.transfers import Chunk, Transfers
+    from neuralmesh_server.runtime.handlers import Call
+
+log = structlog.get_logger()
+T = TypeVar("T")
+P = TypeVar("P", str, int)
+
+_NEWEST = 2**53 - 1
+"""Beyond every revision and version."""
+
+
+class RegistryServicer:
+    """One method for each RPC of neuralmesh.registry.v1.RegistryService; the contract describes them."""
+
+    def __init__(
+        self, catalog: Catalog, promotions: Promotions, transfers: Transfers, feed: Feed, tracer: Tracer
+    ) -> None:
+        self._catalog = catalog
+        self._promotions = promotions
+        self._transfers = transfers
+        self._feed = feed
+        self._tracer = tracer
+
+    async def create_model(self, request: Any, call: Call) -> Any:
+        """Create a model."""
+        name = names.check_model(request.model_id)
+        description = validate.text("description", request.description, validate.DESCRIPTION_BYTES)
+        model = await self._catalog.create_model(name, description, _origin(request, call))
+        return api.CreateModelResponse(model=convert.model_message(model))
+
+    async def get_model(self, request: Any, call: Call) -> Any:
+        """Return a model."""
+        del call
+        model = await self._catalog.model(names.parse_model_name(request.name))
+        return api.GetModelResponse(model=convert.model_message(model))
+
+    async def list_models(self, request: Any, call: Call) -> Any:
+        """Return a page of models."""
+        del call
+        page, token = await _page(
+            request,
+            "ListModels",
+            [],
+            first="",
+            fetch=self._catalog.models,
+            position=lambda model: model.name,
+        )
+        return api.ListModelsResponse(models=map(convert.model_message, page), next_page_token=token)
+
+    async def create_version(self, request: Any, call: Call) -> Any:
+        """Create the next version of a model."""
+        model = names.parse_model_name(request.parent)
+        names.check_kind(request.kind)
+        validate.files(request.files)
+        validate.signature(request.signature)
+        validate.text("description", request.description, validate.DESCRIPTION_BYTES)
+        validate.metadata(request.metadata)
+        version = await self._catalog.create_version(model, convert.manifest(request), _origin(request, call))
+        return api.CreateVersionResponse(version=convert.version_message(version))
+
+    async def get_version(self, request: Any, call: Call) -> Any:
+        """Return a version."""
+        del call
+        version = await self._catalog.version(*names.parse_version_name(request.name))
+        return api.GetVersionResponse(version=convert.version_message(version))
+
+    async def list_versions(self, request: Any, call: Call) -> Any:
+        """Return a page of a model's versions."""
+        del call
+        model = names.parse_model_name(request.parent)
+        page, token = await _page(
+            request,
+            "ListVersions",
+            [model],
+            first=_NEWEST,
+            fetch=lambda before, limit: self._catalog.versions(model, before, limit),
+            position=lambda version: version.number,
+        )
+        return api.ListVersionsResponse(versions=map(convert.version_message, page), next_page_token=token)
+
+    async def list_missing_artifacts(self, request: Any, call: Call) -> Any:
+        """Return the artifacts that are not stored."""
+        del call
+        missing = await self._transfers.missing(validate.digests(request.digests))
+        return api.ListMissingArtifactsResponse(missing_digests=missing)
+
+    async def get_artifact(self, request: Any, call: Call) -> Any:
+        """Return what is stored of an artifact."""
+        del call
+        stored = await self._transfers.stored(names.check_digest(request.digest))
+        return convert.stored_message(api.GetArtifactResponse, stored)
+
+    async def upload_artifact(self, requests: AsyncIterator[Any], call: Call) -> Any:
+        """Take an artifact in."""
+        del call
+        stored = await self._transfers.upload(_chunks(requests))
+        return convert.stored_message(api.UploadArtifactResponse, stored)
+
+    async def download_artifact(self, request: Any, call: Call) -> AsyncIterator[Any]:
+        """Give an artifact out."""
+        del call
+        digest = names.check_digest(request.digest)
+        validate.byte_range(request.offset, request.length)
+        async for piece in self._transfers.download(digest, request.offset, request.length):
+            yield api.DownloadArtifactResponse(offset=piece.offset, data=piece.data, size_bytes=piece.size)
+
+    async def get_alias(self, request: Any, call: Call) -> Any:
+        """Return an alias."""
+        del call
+        alias = await self._promotions.alias(*names.parse_alias_name(request.name))
+        return api.GetAliasResponse(alias=convert.alias_message(alias))
+
+    async def list_aliases(self, request: Any, call: Call) -> Any:
+        """Return a page of a model's aliases."""
+        del call
+        model = names.parse_model_name(request.parent)
+        page, token = await _page(
+            request,
+            "ListAliases",
+            [model],
+            first="",
+            fetch=lambda after, limit: self._promotions.aliases(model, after, limit),
+            position=lambda alias: alias.name,
+        )
+        return api.ListAliasesResponse(aliases=map(convert.alias_message, page), next_page_token=token)
+
+    async def promote_alias(self, request: Any, call: Call) -> Any:
+        """Point an alias at a version."""
+        model, alias = names.parse_alias_name(request.name)
+        validate.alias_state(request)
+        state = AliasState(request.state.version)
+        move = await self._promotions.promote(model, alias, state, request.etag, _origin(request, call))
+        return api.PromoteAliasResponse(
+            alias=convert.alias_message(move.alias), previous_state=convert.state_message(move.before)
+        )
+
+    async def rollback_alias(self, request: Any, call: Call) -> Any:
+        """Undo promotions of an alias."""
+        model, alias = names.parse_alias_name(request.name)
+        version = validate.target_version(request.to_version)
+        move = await self._promotions.rollback(model, alias, version, request.etag, _origin(request, call))
+        return api.RollbackAliasResponse(
+            alias=convert.alias_message(move.alias), previous_state=convert.state_message(move.before)
+        )
+
+    async def list_events(self, request: Any, call: Call) -> Any:
+        """Return a page of the log."""
+        del call
+        model, alias = _event_parent(request.parent)
+        page, token = await _page(
+            request,
+            "ListEvents",
+            [model, alias],
+            first=_NEWEST,
+            fetch=lambda before, limit: self._promotions.history(model, alias, before, limit),
+            position=lambda event: event.revision,
+        )
+        return api.ListEventsResponse(events=map(convert.event_message, page), next_page_token=token)
+
+    async def watch(self, request: Any, call: Call) -> AsyncIterator[Any]:
+        """Follow the registry."""
+        del call
+        node = names.check_node(request.node) if request.node else ""
+        log.info("watch_started", node=node, from_revision=request.from_revision)
+        async for step in self._feed.follow(request.from_revision, request.state_digest):
+            yield convert.step_message(step)
+
+    async def register_node(self, request: Any, call: Call) -> Any:
+        """Make a node's key known; what an unproved caller claims to be is the node."""
+        node = names.check_node(request.node)
+        origin = Origin(_actor(node, call))
+        revision = await self._tracer.register(node, validate.id_key(request.id_key), origin)
+        return api.RegisterNodeResponse(revision=revision)
+
+    async def trace_prediction(self, request: Any, call: Call) -> Any:
+        """Say what made a prediction."""
+        del call
+        trace = await self._tracer.trace(request.prediction_id)
+        return convert.trace_message(request.prediction_id, trace)
+
+
+async def _chunks(requests: AsyncIterator[Any]) -> AsyncIterator[Chunk]:
+    first = True
+    async for request in requests:
+        validate.chunk(request, first=first)
+        first = False
+        yield convert.chunk(request)
+
+
+async def _page(
+    request: Any,
+    call: str,
+    arguments: Fact,
+    *,
+    first: P,
+    fetch: Callable[[P, int], Awaitable[list[T]]],
+    position: Callable[[T], P],
+) -> tuple[list[T], str]:
+    """Return a page and the token of the next; a page may hold less than asked, and the last has no token."""
+    limit = validate.page_size(request.page_size)
+    page = await fetch(paging.read(request.page_token, call, arguments, first), limit)
+    if not page:
+        return page, ""
+    last = position(page[-1])
+    more = await fetch(last, 1)
+    return page, paging.issue(call, arguments, last) if more else ""
+
+
+def _event_parent(parent: str) -> tuple[str, str]:
+    if not parent:
+        return "", ""
+    if parent.count("/") > 1:
+        return names.parse_alias_name(parent)
+    return names.parse_model_name(parent), ""
+
+
+def _origin(request: Any, call: Call) -> Origin:
+    claimed = validate.line("actor", request.actor, validate.ACTOR_BYTES)
+    reason = validate.text("reason", request.reason, validate.REASON_BYTES)
+    request_id = validate.line("request_id", request.request_id, validate.REQUEST_ID_BYTES)
+    return Origin(_actor(claimed, call), reason, request_id)
+
+
+def _actor(claimed: str, call: Call) -> Actor:
+    identity = call.identity
+    if identity is not None:
+        return Actor(identity, authenticated=True, on_behalf_of=claimed)
+    return Actor(claimed or "anonymous")

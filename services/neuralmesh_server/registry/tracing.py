@@ -1,0 +1,86 @@
+"""Prediction ids, from the registry's side: whose keys there are, and what an id says once its checksum holds."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neuralmesh_server import prediction_id
+from neuralmesh_server.errors import FailedPreconditionError
+from neuralmesh_server.registry.ledger import record
+from neuralmesh_server.registry.records import NodeRegistered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neuralmesh_server.prediction_id import PredictionId
+    from neuralmesh_server.registry.records import Event, Origin, Version
+    from neuralmesh_server.registry.store import Store, Transaction, View
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What made a prediction: the parts of its id, the version, and the alias moves that had it in force."""
+
+    id: PredictionId
+    version: Version
+    promotions: tuple[Event, ...]
+
+
+class Tracer:
+    """Keeps the nodes' keys and resolves ids.
+
+    Args:
+        store: Where keys and history are kept.
+        clock: Milliseconds since 1970.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def register(self, node: str, key: bytes, origin: Origin) -> int:
+        """Make a node's key known; returns the revision at which it first was.
+
+        Raises:
+            FailedPreconditionError: NODE_KEY_CONFLICT.
+        """
+
+        def rule(transaction: Transaction) -> int:
+            known = transaction.node_key(node)
+            if known is None:
+                change = NodeRegistered(node, hashlib.sha256(key).hexdigest()[:16])
+                revision = record(transaction, self._clock(), origin, change).revision
+                transaction.insert_node_key(node, key, revision)
+                return revision
+            if not hmac.compare_digest(known[0], key):
+                raise FailedPreconditionError(
+                    "NODE_KEY_CONFLICT",
+                    f"node {node!r} registered another key at revision {known[1]}",
+                    node=node,
+                    revision=known[1],
+                )
+            return known[1]
+
+        return await self._store.change(rule)
+
+    async def trace(self, text: str) -> Trace:
+        """Say what made a prediction; raises PREDICTION_ID_INVALID."""
+        parsed = prediction_id.parse(text)
+
+        def rule(view: View) -> Trace:
+            known = view.node_key(parsed.node)
+            if known is None:
+                raise prediction_id.invalid(text, "its node never registered")
+            if not parsed.verify(known[0]):
+                raise prediction_id.invalid(text, "its checksum does not hold")
+            model = view.model_of(parsed.model_uid)
+            version = None if model is None else view.version(model, parsed.version)
+            if model is None or version is None or not parsed.matches_digest(version.digest):
+                raise prediction_id.invalid(text, "the registry has no such version")
+            moves = view.moves_in_force(model, parsed.version, parsed.revision)
+            return Trace(parsed, version, tuple(moves))
+
+        return await self._store.read(rule)

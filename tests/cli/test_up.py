@@ -1,0 +1,127 @@
+"""`up` starts three processes, answers soon, and ends with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from neuralmesh import Client
+from neuralmesh_server.cli.up import service_commands
+from tests.cli.processes import PROGRAM, clean_environment, read_announcement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a function that runs `up`; what a failed test leaves behind is stopped."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*PROGRAM, "up", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean_environment(),
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_it_answers_within_three_seconds_and_stops_its_services(start, tmp_path):
+    """The first request is answered within 3 s; SIGINT ends all three processes with exit code 0."""
+    begin = time.monotonic()
+    process = start("--ephemeral", "--data", str(tmp_path))
+    addresses = read_announcement(process.stdout)
+    with Client(**addresses) as client:
+        while not client.inference.server_ready():
+            pass  # until the node has followed the registry; the test's own timeout ends this
+        assert list(client.registry.list_models()) == []
+    seconds = time.monotonic() - begin
+    children = _children(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert len(children) == 3
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert seconds < 3.0
+
+
+def test_a_service_that_dies_ends_the_suite(start, tmp_path):
+    """When a service is killed, `up` stops the others, says which one ended, and exits with 1."""
+    process = start("--ephemeral", "--data", str(tmp_path))
+    read_announcement(process.stdout)
+    victims = {
+        Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[3].decode(): pid for pid in _children(process.pid)
+    }
+    os.kill(victims["metrics"], signal.SIGKILL)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "error: metrics ended with exit code -9" in errors
+    assert not [pid for pid in victims.values() if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_taken_port_is_named(start, tmp_path):
+    """A port that is taken makes `up` exit with 1 and name the service and the address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = start("--port-base", str(port - 2), "--data", str(tmp_path))
+        _, errors = process.communicate(timeout=40)
+    assert process.returncode == 1
+    assert "registry ended with exit code 2" in errors
+    assert f"127.0.0.1:{port}" in errors
+
+
+def test_state_outlives_a_restart(start, tmp_path, liam_model):
+    """What was pushed and promoted is served again by the next `up` on the same folder."""
+    prediction_ids = []
+    for attempt in range(2):
+        process = start("--ephemeral", "--data", str(tmp_path))
+        with Client(**read_announcement(process.stdout)) as client:
+            if attempt == 0:
+                version = client.push("m", liam_model, kind="liam.binary_network")
+                client.promote("m", version.version)
+            while not client.inference.model_ready("m"):
+                pass  # the test's own timeout ends this
+            prediction_ids.append(client.infer("m", {"input": np.ones((1, 4), np.float32)}).prediction_id)
+            assert [client.trace(found).version.version for found in prediction_ids] == [1] * (attempt + 1)
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+        process.communicate()
+
+
+def test_the_commands_are_those_of_the_documentation():
+    """Each service is started by `python -m neuralmesh_server NAME`, in the order in which they depend on each other."""
+    assert service_commands() == {
+        name: ["python", "-m", "neuralmesh_server", name] for name in ("registry", "metrics", "inference")
+    }
+
+
+def test_docker_compose_runs_the_same_commands():
+    """docker-compose.yml starts each service with the command that `up` spawns."""
+    compose = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
+    for command in service_commands().values():
+        assert f"command: {json.dumps(command)}\n" in compose

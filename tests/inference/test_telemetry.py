@@ -1,0 +1,175 @@
+"""Deltas: in order, each until it is committed, bounded, with the last one marked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from neuralmesh_server.inference import convert_metrics
+from neuralmesh_server.inference.activity import Activity, LabelRecord
+from neuralmesh_server.inference.links import Delta, LinkError, LoadedReport
+from neuralmesh_server.inference.telemetry import Telemetry
+from neuralmesh_server.inference.tensors import DTYPES
+from tests.inference.conftest import PATIENCE
+
+LOST = LinkError("PEER_UNREACHABLE", "gone", unreachable=True)
+LOADED = (LoadedReport("m", 1, "sha256:x", "READY", "", 9, ("production",)),)
+
+
+class Sink:
+    """A metrics service that commits deltas, or answers as a test says."""
+
+    def __init__(self, *answers: LinkError | None) -> None:
+        self.answers = list(answers)
+        self.tried: list[Delta] = []
+        self.committed: list[Delta] = []
+        self.changed = asyncio.Condition()
+
+    async def ingest(self, delta: Delta) -> None:
+        """Commit, or fail as scripted."""
+        async with self.changed:
+            self.tried.append(delta)
+            answer = self.answers.pop(0) if self.answers else None
+            if answer is None:
+                self.committed.append(delta)
+            self.changed.notify_all()
+        if answer is not None:
+            raise answer
+
+    async def until(self, tries: int, commits: int) -> None:
+        """Return when so much was tried and committed."""
+        async with asyncio.timeout(PATIENCE), self.changed:
+            await self.changed.wait_for(lambda: len(self.tried) >= tries and len(self.committed) >= commits)
+
+
+def telemetry(sink: Sink, activity: Activity) -> Telemetry:
+    """Return telemetry with a short interval."""
+    return Telemetry(
+        metrics=sink, activity=activity, epoch_ms=7, interval=0.005, loaded=lambda: LOADED, revision=lambda: 3
+    )
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """End a task."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def answer(activity: Activity, rows: int = 2) -> None:
+    """Count one answered request."""
+    now = time.perf_counter_ns()
+    activity.version("m", 1, "sha256:x").succeeded(rows, now, now, now)
+
+
+async def test_deltas_add_up_to_what_happened() -> None:
+    """Whatever fails between, the committed deltas are numbered without gaps and sum to the totals."""
+    activity = Activity(10)
+    sink = Sink(None, LOST, LOST, None, LOST)
+    sender = telemetry(sink, activity)
+    task = asyncio.create_task(sender.run())
+    for tries in range(2, 8):
+        answer(activity)
+        activity.version("m", 1, "sha256:x").failed("INTERNAL", 0)
+        activity.unresolved["NOT_FOUND"] += 1
+        await sink.until(tries, 0)
+    await stop(task)
+    await sender.farewell()
+    assert [delta.sequence for delta in sink.committed] == list(range(1, len(sink.committed) + 1))
+    versions = [version for delta in sink.committed for version in delta.versions]
+    assert sum(version.requests for version in versions) == 6
+    assert sum(version.rows for version in versions) == 12
+    assert sum(version.latency.count for version in versions) == 6
+    assert sum(version.errors.get("INTERNAL", 0) for version in versions) == 6
+    assert sum(delta.unresolved["NOT_FOUND"] for delta in sink.committed) == 6
+    assert [delta.final for delta in sink.committed] == [False] * (len(sink.committed) - 1) + [True]
+
+
+async def test_a_delta_is_repeated_unchanged() -> None:
+    """What is sent again is the very same delta, so that the service can tell a repeat."""
+    activity = Activity(10)
+    sink = Sink(LOST, LOST, None)
+    task = asyncio.create_task(telemetry(sink, activity).run())
+    await sink.until(3, 1)
+    await stop(task)
+    assert sink.tried[0] is sink.tried[1] is sink.tried[2]
+
+
+async def test_an_idle_node_reports_what_it_holds() -> None:
+    """Without requests, deltas still carry uptime, revision and the loaded versions."""
+    sink = Sink()
+    task = asyncio.create_task(telemetry(sink, Activity(10)).run())
+    await sink.until(2, 2)
+    await stop(task)
+    first, second = sink.committed[:2]
+    assert (first.versions, first.loaded, first.revision, first.epoch_ms) == ((), LOADED, 3, 7)
+    assert second.uptime_seconds > first.uptime_seconds
+
+
+async def test_a_refused_delta_does_not_stop_the_next() -> None:
+    """A delta that will never be taken is given up, and the next one takes its number."""
+    sink = Sink(LinkError("FIELD_INVALID", "no", unreachable=False))
+    task = asyncio.create_task(telemetry(sink, Activity(10)).run())
+    await sink.until(2, 1)
+    await stop(task)
+    assert [delta.sequence for delta in sink.tried[:2]] == [1, 1]
+    assert sink.tried[0] is not sink.tried[1]
+
+
+async def test_the_farewell_gives_up_when_nobody_listens() -> None:
+    """Stopping does not wait for a metrics service that is gone."""
+    await asyncio.wait_for(telemetry(Sink(LOST), Activity(1)).farewell(), PATIENCE)
+
+
+def test_labels_beyond_the_limit_are_counted() -> None:
+    """No more labels are held than allowed, and what is dropped is counted; a limit of none counts nothing."""
+    activity = Activity(3)
+    version = activity.version("m", 1, "")
+    for index in range(5):
+        activity.answered(LabelRecord(version, "INT64", str(index), 1, bytes(8)))
+    assert activity.dropped_labels == 2
+    assert [record.prediction_id for record in activity.take_labels()] == ["0", "1", "2"]
+    assert activity.take_labels() == ()
+    silent = Activity(0)
+    silent.answered(LabelRecord(version, "INT64", "x", 1, bytes(8)))
+    assert silent.dropped_labels == 0
+
+
+@pytest.mark.parametrize(
+    ("datatype", "raws", "field", "labels"),
+    [
+        ("INT64", [[3, -4], [5]], "int_labels", [3, -4, 5]),
+        ("BYTES", [b"\1\0\0\0a\0\0\0\0", b"\2\0\0\0bc"], "bytes_labels", [b"a", b"", b"bc"]),
+    ],
+)
+def test_labels_go_out_one_after_the_other(datatype: str, raws: list[object], field: str, labels: list[object]) -> None:
+    """Label outputs of several predictions are joined, with the rows of each."""
+    import numpy as np
+
+    version = Activity(1).version("m", 2, "")
+    records = tuple(
+        LabelRecord(
+            version,
+            datatype,
+            f"id{index}",
+            rows,
+            raw if isinstance(raw, bytes) else np.array(raw, DTYPES[datatype]).tobytes(),
+        )
+        for index, (raw, rows) in enumerate(zip(raws, (2, 1), strict=True))
+    )
+    delta = Delta(7, 1, 3, 1.5, (), records, LOADED, activity_errors(), 4, final=True)
+    message = convert_metrics.ingest_request("n", delta)
+    (predictions,) = message.predictions
+    assert (predictions.model, predictions.version) == ("m", 2)
+    assert list(predictions.prediction_ids) == ["id0", "id1"]
+    assert list(predictions.row_counts) == [2, 1]
+    assert list(getattr(predictions, field)) == labels
+    assert (message.node, message.final, message.dropped_predictions, message.uptime.nanos) == ("n", True, 4, 500000000)
+
+
+def activity_errors() -> object:
+    """Return no errors."""
+    from collections import Counter
+
+    return Counter({"NOT_FOUND": 1})
