@@ -83,7 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     load.find_h2load()
     say(f"machine: {machine()}")
-    say(f"versions: Python {platform.python_version()}, grpcio {grpc.__version__}, NumPy {np.__version__}, ")
+    say(f"versions: Python {platform.python_version()}, grpcio {grpc.__version__}, NumPy {np.__version__},")
     say(f"          onnxruntime {onnxruntime.__version__}, {load.version()}")
     with tempfile.TemporaryDirectory(prefix="neuralmesh-bench-") as name:
         missed = bench(Path(name), arguments.rounds)

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,23 +48,20 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_it_answers_within_three_seconds_and_stops_its_services(start, tmp_path):
-    """The first request is answered within 3 s; SIGINT ends all three processes with exit code 0."""
-    begin = time.monotonic()
+def test_it_answers_and_stops_its_services(start, tmp_path):
+    """Requests are answered; SIGINT ends all three processes with exit code 0. `make bench` says how fast."""
     process = start("--ephemeral", "--data", str(tmp_path))
     addresses = read_announcement(process.stdout)
     with Client(**addresses) as client:
         while not client.inference.server_ready():
             pass  # until the node has followed the registry; the test's own timeout ends this
         assert list(client.registry.list_models()) == []
-    seconds = time.monotonic() - begin
     children = _children(process.pid)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
     assert len(children) == 3
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
-    assert seconds < 3.0
 
 
 def test_a_service_that_dies_ends_the_suite(start, tmp_path):

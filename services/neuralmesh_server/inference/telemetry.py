@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-FAREWELL_SECONDS = 2.0
+FAREWELL_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
 
@@ -67,7 +68,7 @@ class Telemetry:
         self._reported: dict[tuple[str, int], _Reported] = {}
         self._unresolved: Counter[str] = Counter()
         self._dropped = 0
-        self._committed = 0
+        self._settled = 0
         self._waiting: Delta | None = None
         self._connected = True
 
@@ -81,42 +82,42 @@ class Telemetry:
             await self._report()
 
     async def farewell(self) -> None:
-        """Send what is left, marked as the last; gives up after two seconds, and says so."""
+        """Send what is left, marked as the last; gives up after FAREWELL_SECONDS, and says so."""
         try:
             async with asyncio.timeout(FAREWELL_SECONDS):
                 if self._waiting is not None:
-                    await self._metrics.ingest(self._waiting)
-                    self._acknowledge()
-                await self._metrics.ingest(self._next(final=True))
-        except (TimeoutError, LinkError) as error:
-            log.warning("telemetry_lost", why=str(error) or "the metrics service did not answer in time")
+                    await self._deliver(self._waiting)
+                await self._deliver(self._next(final=True))
+        except TimeoutError:
+            log.warning("telemetry_lost", why="the metrics service could not be reached in time")
 
     async def _report(self) -> None:
         if self._waiting is None:
             self._waiting = self._next(final=False)
-        pause = self._interval
+        await self._deliver(self._waiting)
+
+    async def _deliver(self, delta: Delta) -> None:
+        """Send one delta until it is committed or refused; a repeat counts once."""
+        pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                await self._metrics.ingest(self._waiting)
+                await self._metrics.ingest(delta)
                 break
             except LinkError as error:
                 if not error.unreachable:
-                    # The same bytes would be refused again for ever; the service counts the loss as a gap of labels.
-                    log.warning("telemetry_refused", why=str(error), sequence=self._waiting.sequence)
-                    self._waiting = None
-                    return
+                    # The same bytes would be refused for ever. Their number stays used, so that the metrics service
+                    # shows a missing delta.
+                    log.warning("telemetry_refused", why=str(error), sequence=delta.sequence)
+                    break
                 if self._connected:
                     log.warning("metrics_lost", why=str(error))
                 self._connected = False
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         if not self._connected:
-            log.info("metrics_found", sequence=self._waiting.sequence)
+            log.info("metrics_found", sequence=delta.sequence)
             self._connected = True
-        self._acknowledge()
-
-    def _acknowledge(self) -> None:
-        self._committed += 1
+        self._settled = delta.sequence
         self._waiting = None
 
     def _next(self, *, final: bool) -> Delta:
@@ -128,7 +129,7 @@ class Telemetry:
         versions = [report for one in activity if (report := self._version(one)) is not None]
         return Delta(
             epoch_ms=self._epoch_ms,
-            sequence=self._committed + 1,
+            sequence=self._settled + 1,
             revision=self._revision(),
             uptime_seconds=time.monotonic() - self._started,
             versions=tuple(versions),
