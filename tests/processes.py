@@ -1,13 +1,11 @@
 """Service processes for tests that kill them: each is started, found by its `listening` line, and stopped by its id."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from bench.processes import ServerProcess
 
 
 class Service:
@@ -22,48 +20,33 @@ class Service:
         self.address = ""
         self._data = data
         self._environment = environment
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ServerProcess | None = None
 
     def start(self) -> "Service":
         """Start and wait for the line that says where it listens."""
         prefix = f"NEURALMESH_{self.name.upper()}"
         environment = {
-            **os.environ,
             f"{prefix}_LISTEN": self.address or "127.0.0.1:0",
             f"{prefix}_DATA": str(self._data / self.name),
             "NEURALMESH_METRICS_HTTP": "",
             **self._environment,
         }
-        with (self._data / f"{self.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "neuralmesh_server", self.name],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline().split()
-        assert line[:2] == ["listening", self.name], (self._data / f"{self.name}.log").read_text()
-        self.address = line[2]
+        log = self._data / f"{self.name}.log"
+        self._process = ServerProcess(["-m", "neuralmesh_server", self.name], environment, log)
+        self.address = self._process.listening(self.name)
         return self
 
     def kill(self) -> None:
-        """Kill with -9."""
-        self._end(signal.SIGKILL)
+        """Kill with -9, unless it has ended."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
 
-    def stop(self) -> int:
-        """Stop in order; returns the exit code."""
-        return self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> int:
-        if self._process is None:
-            return 0
-        self._process.send_signal(number)
-        self._process.communicate(timeout=30)
-        code = self._process.returncode
+    def stop(self) -> None:
+        """Stop in order; another exit code than 0 is an error."""
+        assert self._process is not None
+        self._process.stop()
         self._process = None
-        return code
 
 
 @contextmanager

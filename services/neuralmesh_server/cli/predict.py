@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_text
+import time
+from pathlib import Path  # noqa: TC003 - typer evaluates it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from neuralmesh import Client, Prediction
 
 _SHOWN_VALUES = 12
+_LOADING_SECONDS = 10.0
 
 
 @connected
@@ -34,17 +37,23 @@ def predict(
     ],
     version: Annotated[str, typer.Option(metavar="VERSION", help="Number or alias; else production.")] = "",
     outputs: Annotated[list[str] | None, typer.Option("--outputs", metavar="NAME", help="Only this output.")] = None,
+    receipt: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the receipt there: request, answer, what made it.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a version and print its outputs, and which version answered under which prediction id."""
+    from neuralmesh.prediction import build_request  # noqa: PLC0415 - imports grpc
+
     check_model(model)
     if version:
         reference.check_which(version)
     given = split_inputs(inputs)
-    metadata = client.inference.model_metadata(model, version)
+    metadata = loaded_metadata(client, model, version)
     specs = {spec.name: (spec.datatype, list(spec.shape)) for spec in metadata.inputs}
     arrays = {name: read_input(name, text, specs) for name, text in given.items()}
-    prediction = client.infer(model, arrays, version=version, outputs=outputs or ())
+    request = build_request(model, arrays, version=version, outputs=outputs or (), request_id="", parameters=None)
+    prediction = infer(client, request, receipt)
     if json:
         rendering.print_json(prediction_json(prediction))
         return
@@ -63,6 +72,31 @@ def predict(
             ("prediction", prediction.prediction_id),
         )
     )
+
+
+def infer(client: Client, request: Any, receipt: Path | None) -> Prediction:
+    """Run a request; writes the receipt where one is asked for."""
+    from neuralmesh import oip, prediction  # noqa: PLC0415 - imports grpc
+
+    if receipt is None:
+        return prediction.read_response(client.inference.model_infer(request))
+    recorded = client.infer_with_receipt(request)
+    receipt.write_bytes(recorded.SerializeToString())
+    return prediction.read_response(oip.ModelInferResponse.FromString(recorded.response))
+
+
+def loaded_metadata(client: Client, model: str, version: str) -> Any:
+    """Return a version's metadata, waiting while the node still loads it, as right after a push."""
+    from neuralmesh.exceptions import UnavailableError  # noqa: PLC0415 - imports grpc
+
+    deadline = time.monotonic() + _LOADING_SECONDS
+    while True:
+        try:
+            return client.inference.model_metadata(model, version)
+        except UnavailableError as error:
+            if error.metadata.get("state") != "LOADING" or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def split_inputs(items: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuralmesh import _service, oip
+from neuralmesh import _service, oip, receipts
 from neuralmesh._request_id import new_request_id
 from neuralmesh._sync import push
 from neuralmesh._sync.connection import Connection
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from neuralmesh._channel import TlsFiles
+    from neuralmesh.inference.v1 import receipt_pb2
     from neuralmesh.metrics.v1 import metrics_service_pb2
     from neuralmesh.prediction import Parameter, Prediction
     from neuralmesh.registry.v1 import registry_service_pb2, resources_pb2
@@ -157,6 +158,15 @@ class Client:
             parameters=parameters,
             timeout=timeout,
         )
+
+    def infer_with_receipt(self, request: Any) -> receipt_pb2.Receipt:
+        """Run a ModelInferRequest and return the receipt of its answer, which holds both."""
+        return receipts.build(request, self.inference.model_infer(request))
+
+    def replay(self, receipt: receipt_pb2.Receipt) -> receipts.Replay:
+        """Run a receipt's request again on the version that it names, and compare the outputs bit for bit."""
+        response = self.inference.model_infer(receipts.request_to_replay(receipt))
+        return receipts.compare(receipt, response)
 
     def record_outcome(self, prediction_id: str, labels: Iterable[Any]) -> metrics_service_pb2.RecordOutcomeResponse:
         """Record the true labels of a prediction; see `metrics.record_outcome`."""
