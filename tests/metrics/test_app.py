@@ -79,6 +79,6 @@ async def test_a_taken_port_is_a_settings_error_and_frees_the_folder(settings, e
 async def test_two_services_do_not_share_a_folder(app, settings):
     """A second service on the same folder is refused."""
     second = MetricsApp(settings)
-    with pytest.raises(SettingsError, match="in use"):
+    with pytest.raises(SettingsError, match="another metrics service uses the data folder"):
         await second.start()
     await second.stop()

@@ -190,7 +190,7 @@ async def test_a_closed_store_refuses_work(tmp_path):
 def test_a_folder_belongs_to_one_store(tmp_path):
     """A second store on the same folder is refused, and permitted once the first has closed."""
     first = SqliteStore(tmp_path)
-    with pytest.raises(SettingsError, match="in use"):
+    with pytest.raises(SettingsError, match="another metrics service uses the data folder"):
         SqliteStore(tmp_path)
     first.close()
     SqliteStore(tmp_path).close()
@@ -207,17 +207,18 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
 
 async def test_a_full_disk_refuses_and_loses_nothing(tmp_path):
     """When the file cannot grow, writes raise STORAGE_FULL; what was committed stays and is served."""
-    store = SqliteStore(tmp_path)
+    store = SqliteStore(tmp_path, max_pages=30)  # as if the disk had room for no more
     await add(store, counts())
-    pages = store._writer.pragma("page_count")
-    store._writer.pragma("max_page_count", pages)  # as if the disk had no more room
     ids = issuer()
     many = [(reported(new_id(ids), (1,) * 500), None) for _ in range(200)]
-    with pytest.raises(ResourceExhaustedError, match="no space"):
+    with pytest.raises(ResourceExhaustedError, match="no space") as caught:
         await store.write(lambda ledger: ledger.add_predictions(many))
+    assert caught.value.reason == "STORAGE_FULL"
     totals, tallies = await store.read(lambda view: (view.version("digits", 1), view.tallies()))
     assert (totals.requests, tallies.predictions) == (1, 0)
-    store._writer.pragma("max_page_count", 1_000_000)
+    await store.write(lambda ledger: ledger.add_predictions(many[:5]))
+    store.close()
+    store = SqliteStore(tmp_path)
     await store.write(lambda ledger: ledger.add_predictions(many))
     assert (await store.read(lambda view: view.tallies())).predictions == 200
     store.close()

@@ -6,12 +6,12 @@ processes on one folder would issue the same ids.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import time
 from typing import TYPE_CHECKING
 
+from neuralmesh_server.data_folder import DataFolder
 from neuralmesh_server.prediction_id import KEY_BYTES
 from neuralmesh_server.settings import SettingsError
 
@@ -27,30 +27,22 @@ class NodeFolder:
         epoch_ms: Start of this process in milliseconds since 1970, greater than that of every earlier one.
 
     Raises:
-        SettingsError: Another process holds the folder, or the key file is damaged.
+        SettingsError: Another process holds the folder, it cannot be used, or the key file is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._ownership = DataFolder(folder, "inference node")
         try:
-            self._take_lock()
             self.key = self._read_key()
             self.epoch_ms = self._next_epoch()
         except BaseException:
-            os.close(self._lock)
+            self._ownership.close()
             raise
 
     def close(self) -> None:
         """Unlock the folder."""
-        os.close(self._lock)
-
-    def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SettingsError(f"another inference node uses the data folder {self._folder}") from None
+        self._ownership.close()
 
     def _read_key(self) -> bytes:
         path = self._folder / "node.key"

@@ -1,141 +1,95 @@
-"""The tables of the SQLite store, and how its connections are opened."""
+"""The tables of the metrics service in SQLite, as the steps from one version of them to the next."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import apsw
-
-from neuralmesh_server.settings import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-SCHEMA_VERSION = 1
-
-SCHEMA = """
-CREATE TABLE epochs (
-    node TEXT NOT NULL,
-    epoch INTEGER NOT NULL,
-    committed INTEGER NOT NULL,
-    uptime_ms INTEGER NOT NULL,
-    first_seen_ms INTEGER NOT NULL,
-    last_seen_ms INTEGER NOT NULL,
-    applied_revision INTEGER NOT NULL,
-    dropped_predictions INTEGER NOT NULL,
-    final INTEGER NOT NULL,
-    PRIMARY KEY (node, epoch)
-) STRICT, WITHOUT ROWID;
-
--- Deltas that a later one skipped, as ranges that do not overlap.
-CREATE TABLE missing (
-    node TEXT NOT NULL,
-    epoch INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
-    PRIMARY KEY (node, epoch, first)
-) STRICT, WITHOUT ROWID;
-
--- What each node holds, as JSON: it is replaced and read as a whole.
-CREATE TABLE loaded (
-    node TEXT PRIMARY KEY NOT NULL,
-    versions TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- low and high are NULL while the latency histogram is empty.
-CREATE TABLE versions (
-    id INTEGER PRIMARY KEY,
-    model TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    requests INTEGER NOT NULL DEFAULT 0,
-    rows INTEGER NOT NULL DEFAULT 0,
-    size_bytes INTEGER,
-    first_request_ms INTEGER,
-    last_request_ms INTEGER,
-    outcomes INTEGER NOT NULL DEFAULT 0,
-    correct INTEGER NOT NULL DEFAULT 0,
-    scale INTEGER NOT NULL,
-    zero_count INTEGER NOT NULL DEFAULT 0,
-    total REAL NOT NULL DEFAULT 0,
-    low REAL,
-    high REAL,
-    UNIQUE (model, version)
-) STRICT;
-
-CREATE TABLE errors (
-    version_id INTEGER NOT NULL REFERENCES versions (id),
-    code TEXT NOT NULL,
-    count INTEGER NOT NULL,
-    PRIMARY KEY (version_id, code)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE buckets (
-    version_id INTEGER NOT NULL REFERENCES versions (id),
-    bucket INTEGER NOT NULL,
-    count INTEGER NOT NULL,
-    PRIMARY KEY (version_id, bucket)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE unresolved_errors (
-    code TEXT PRIMARY KEY NOT NULL,
-    count INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- number is the order of arrival, by which the oldest go first.
-CREATE TABLE predictions (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    version_id INTEGER NOT NULL REFERENCES versions (id),
-    labels BLOB NOT NULL,
-    truth BLOB
-) STRICT;
-
-CREATE TABLE pending (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    truth BLOB NOT NULL
-) STRICT;
-
-CREATE TABLE tallies (
-    name TEXT PRIMARY KEY NOT NULL,
-    value INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
-
-
-def open_writer(path: Path) -> apsw.Connection:
-    """Open the database for writing and bring its tables up.
-
-    Raises:
-        SettingsError: The file is no database, is damaged, or was written by a later release.
+STEPS: tuple[str, ...] = (
     """
-    try:
-        connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-        version: int = connection.pragma("user_version")
-        if version == 0:
-            with connection:
-                connection.execute(SCHEMA)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except apsw.Error as error:
-        raise SettingsError(f"{path} cannot be used as the metrics database: {error}") from error
-    if version > SCHEMA_VERSION:
-        connection.close()
-        raise SettingsError(f"{path} has schema {version}; this release knows up to {SCHEMA_VERSION}")
-    return connection
+    CREATE TABLE epochs (
+        node TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        committed INTEGER NOT NULL,
+        uptime_ms INTEGER NOT NULL,
+        first_seen_ms INTEGER NOT NULL,
+        last_seen_ms INTEGER NOT NULL,
+        applied_revision INTEGER NOT NULL,
+        dropped_predictions INTEGER NOT NULL,
+        final INTEGER NOT NULL,
+        PRIMARY KEY (node, epoch)
+    ) STRICT, WITHOUT ROWID;
 
+    -- Deltas that a later one skipped, as ranges that do not overlap.
+    CREATE TABLE missing (
+        node TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (node, epoch, first)
+    ) STRICT, WITHOUT ROWID;
 
-def open_reader(path: Path) -> apsw.Connection:
-    """Open a database that `open_writer` opened before, for reading only."""
-    connection = _open(path, apsw.SQLITE_OPEN_READWRITE)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+    -- What each node holds, as JSON: it is replaced and read as a whole.
+    CREATE TABLE loaded (
+        node TEXT PRIMARY KEY NOT NULL,
+        versions TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
 
+    -- low and high are NULL while the latency histogram is empty.
+    CREATE TABLE versions (
+        id INTEGER PRIMARY KEY,
+        model TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        requests INTEGER NOT NULL DEFAULT 0,
+        rows INTEGER NOT NULL DEFAULT 0,
+        size_bytes INTEGER,
+        first_request_ms INTEGER,
+        last_request_ms INTEGER,
+        outcomes INTEGER NOT NULL DEFAULT 0,
+        correct INTEGER NOT NULL DEFAULT 0,
+        scale INTEGER NOT NULL,
+        zero_count INTEGER NOT NULL DEFAULT 0,
+        total REAL NOT NULL DEFAULT 0,
+        low REAL,
+        high REAL,
+        UNIQUE (model, version)
+    ) STRICT;
 
-def _open(path: Path, flags: int) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(5000)
-    # NORMAL: a commit is safe against a kill of the process; only a power failure may lose the newest ones, and
-    # telemetry may lose its last second. The file stays intact in either case.
-    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON").fetchall()
-    return connection
+    CREATE TABLE errors (
+        version_id INTEGER NOT NULL REFERENCES versions (id),
+        code TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (version_id, code)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE buckets (
+        version_id INTEGER NOT NULL REFERENCES versions (id),
+        bucket INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (version_id, bucket)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE unresolved_errors (
+        code TEXT PRIMARY KEY NOT NULL,
+        count INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- number is the order of arrival, by which the oldest go first.
+    CREATE TABLE predictions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        version_id INTEGER NOT NULL REFERENCES versions (id),
+        labels BLOB NOT NULL,
+        truth BLOB
+    ) STRICT;
+
+    CREATE TABLE pending (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        truth BLOB NOT NULL
+    ) STRICT;
+
+    CREATE TABLE tallies (
+        name TEXT PRIMARY KEY NOT NULL,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+)

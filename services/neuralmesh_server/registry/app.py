@@ -9,8 +9,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from neuralmesh.registry.v1 import registry_service_pb2
 from neuralmesh_server.content_store import ContentStore
+from neuralmesh_server.data_folder import DataFolder
 from neuralmesh_server.registry.catalog import Catalog
-from neuralmesh_server.registry.data_folder import DataFolder
 from neuralmesh_server.registry.following import Feed
 from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.registry.service import RegistryServicer
@@ -38,13 +38,13 @@ class RegistryApp:
     name = "registry"
 
     def __init__(self, settings: RegistrySettings) -> None:
-        self._folder = DataFolder(settings.data)
+        self._folder = DataFolder(settings.data, "registry process")
         try:
-            self._store = SqliteStore(self._folder.database)
+            self._store = SqliteStore(settings.data / "registry.sqlite")
         except SettingsError:
             self._folder.close()
             raise
-        self._transfers = Transfers(ContentStore(self._folder.artifacts))
+        self._transfers = Transfers(ContentStore(settings.data / "artifacts"))
         self._feed = Feed(self._store, settings.heartbeat_seconds)
         service = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
         servicer = RegistryServicer(

@@ -1,16 +1,6 @@
-"""The registry's tables in SQLite, and the steps from one version of them to the next.
-
-`user_version` says which steps a file has behind it. A file of a newer registry is refused instead of guessed at.
-"""
+"""The registry's tables in SQLite, as the steps from one version of them to the next."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from neuralmesh_server.settings import SettingsError
-
-if TYPE_CHECKING:
-    import apsw
 
 STEPS: tuple[str, ...] = (
     """
@@ -87,21 +77,3 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX requests_by_time ON requests (time_ms);
     """,
 )
-
-
-def migrate(connection: apsw.Connection) -> None:
-    """Bring a file to the newest tables, all steps in one transaction.
-
-    Raises:
-        SettingsError: A newer registry wrote the file.
-    """
-    with connection:
-        done = connection.pragma("user_version")
-        if done > len(STEPS):
-            raise SettingsError(
-                f"the registry's database has schema {done}; this version knows {len(STEPS)}: a newer one wrote it"
-            )
-        for step in STEPS[done:]:
-            connection.execute(step)
-        if done < len(STEPS):
-            connection.pragma("user_version", len(STEPS))
