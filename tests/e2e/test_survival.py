@@ -142,6 +142,29 @@ def test_node_serves_and_counts_while_metrics_are_gone(
     assert (figures.requests, figures.errors) == (150, 0)
 
 
+def test_killed_node_loses_nothing_that_had_waited_for_metrics(
+    services: dict[str, Service], client: Client, tmp_path: Path
+) -> None:
+    """With the metrics service away, what is older than an interval survives a kill -9 of the node."""
+    version = push(client, tmp_path, 1)
+    until(lambda: client.inference.model_ready("net", str(version)), "the version is ready")
+    services["metrics"].kill()
+    for _ in range(50):
+        client.infer("net", {"input": ROW})
+    last = time.time()
+    spool = tmp_path / "inference" / "telemetry.spool"
+    until(lambda: spool.exists() and spool.stat().st_mtime > last + 0.5, "the telemetry is written down")
+    services["inference"].kill()
+    services["metrics"].start()
+    services["inference"].start()
+    until(
+        lambda: any(item.requests == 50 for item in client.metrics.list_version_metrics("net")),
+        "all 50 requests are counted",
+    )
+    services["inference"].stop()
+    assert client.metrics.get_version_metrics("net", version).requests == 50
+
+
 def test_acknowledged_moves_survive_a_killed_registry(
     services: dict[str, Service], client: Client, tmp_path: Path
 ) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from neuralmesh_server.inference import convert_metrics
 from neuralmesh_server.inference.activity import Activity, LabelRecord
 from neuralmesh_server.inference.links import Delta, LinkError, LoadedReport
+from neuralmesh_server.inference.store_telemetry import TelemetrySpool
 from neuralmesh_server.inference.telemetry import Telemetry
 from neuralmesh_server.inference.tensors import DTYPES
 from tests.inference.conftest import PATIENCE
@@ -23,12 +27,20 @@ class Sink:
 
     def __init__(self, *answers: LinkError | None) -> None:
         self.answers = list(answers)
+        self.encoded: dict[bytes, Delta] = {}
         self.tried: list[Delta] = []
         self.committed: list[Delta] = []
         self.changed = asyncio.Condition()
 
-    async def ingest(self, delta: Delta) -> None:
+    def encode(self, delta: Delta) -> bytes:
+        """Return bytes that stand for a delta."""
+        key = repr(delta).encode()
+        self.encoded[key] = delta
+        return key
+
+    async def ingest(self, data: bytes) -> None:
         """Commit, or fail as scripted."""
+        delta = self.encoded[data]
         async with self.changed:
             self.tried.append(delta)
             answer = self.answers.pop(0) if self.answers else None
@@ -44,10 +56,37 @@ class Sink:
             await self.changed.wait_for(lambda: len(self.tried) >= tries and len(self.committed) >= commits)
 
 
-def telemetry(sink: Sink, activity: Activity) -> Telemetry:
+class MemorySpool:
+    """A spool that a test can look into."""
+
+    def __init__(self, *kept: bytes) -> None:
+        self.kept = list(kept)
+        self.saved = threading.Event()
+
+    def load(self) -> list[bytes]:
+        """Return what is kept."""
+        return list(self.kept)
+
+    def save(self, deltas: Sequence[bytes]) -> None:
+        """Replace what is kept."""
+        self.kept = list(deltas)
+        self.saved.set()
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self.kept = []
+
+
+def telemetry(sink: Sink, activity: Activity, spool: MemorySpool | None = None) -> Telemetry:
     """Return telemetry with a short interval."""
     return Telemetry(
-        metrics=sink, activity=activity, epoch_ms=7, interval=0.005, loaded=lambda: LOADED, revision=lambda: 3
+        metrics=sink,
+        spool=spool or MemorySpool(),
+        activity=activity,
+        epoch_ms=7,
+        interval=0.005,
+        loaded=lambda: LOADED,
+        revision=lambda: 3,
     )
 
 
@@ -128,8 +167,9 @@ def test_labels_beyond_the_limit_are_counted() -> None:
     for index in range(5):
         activity.answered(LabelRecord(version, "INT64", str(index), 1, bytes(8)))
     assert activity.dropped_labels == 2
-    assert [record.prediction_id for record in activity.take_labels()] == ["0", "1", "2"]
-    assert activity.take_labels() == ()
+    assert [record.prediction_id for record in activity.labels()] == ["0", "1", "2"]
+    activity.forget_labels()
+    assert activity.labels() == ()
     silent = Activity(0)
     silent.answered(LabelRecord(version, "INT64", "x", 1, bytes(8)))
     assert silent.dropped_labels == 0
@@ -172,3 +212,49 @@ def activity_errors() -> object:
     from collections import Counter
 
     return Counter({"NOT_FOUND": 1})
+
+
+async def test_what_waits_is_kept_for_the_next_process() -> None:
+    """While nobody listens, the waiting delta and what came after it are kept; the next process delivers both, once."""
+    sink, spool, activity = Sink(*[LOST] * 10_000), MemorySpool(), Activity(10)
+    task = asyncio.create_task(telemetry(sink, activity, spool).run())
+    await sink.until(1, 0)
+    answer(activity)
+    spool.saved.clear()
+    await asyncio.to_thread(spool.saved.wait, PATIENCE)
+    spool.saved.clear()  # the one before may have been under way when the request was counted
+    await asyncio.to_thread(spool.saved.wait, PATIENCE)
+    await stop(task)
+    assert [sink.encoded[data].sequence for data in spool.kept] == [1, 2]
+
+    sink.answers.clear()
+    successor = telemetry(sink, Activity(10), spool)
+    task = asyncio.create_task(successor.run())
+    await sink.until(0, 3)
+    await stop(task)
+    await successor.farewell()
+    assert sum(report.requests for delta in sink.committed[:2] for report in delta.versions) == 1
+    assert spool.kept == []
+
+
+async def test_farewell_keeps_what_it_cannot_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that stops in order while nobody listens keeps its last delta, marked as the last."""
+    monkeypatch.setattr("neuralmesh_server.inference.telemetry.FAREWELL_SECONDS", 0.01)
+    sink, spool, activity = Sink(*[LOST] * 10_000), MemorySpool(), Activity(10)
+    answer(activity)
+    await telemetry(sink, activity, spool).farewell()
+    (last,) = [sink.encoded[data] for data in spool.kept]
+    assert (last.final, last.versions[0].requests) == (True, 1)
+
+
+def test_spool_file_survives_and_reads_back(tmp_path: Path) -> None:
+    """What is saved is loaded again; a damaged tail costs only itself; clearing leaves nothing."""
+    spool = TelemetrySpool(tmp_path)
+    assert spool.load() == []
+    spool.save([b"one", b"", b"three" * 1000])
+    assert TelemetrySpool(tmp_path).load() == [b"one", b"", b"three" * 1000]
+    path = tmp_path / "telemetry.spool"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert spool.load() == [b"one", b""]
+    spool.clear()
+    assert spool.load() == []

@@ -113,7 +113,10 @@ class Activity:
         elif self._label_limit:
             self.dropped_labels += 1
 
-    def take_labels(self) -> tuple[LabelRecord, ...]:
-        """Return the labels held, and hold none."""
-        taken, self._labels, self._label_bytes = tuple(self._labels), [], 0
-        return taken
+    def labels(self) -> tuple[LabelRecord, ...]:
+        """Return the labels held."""
+        return tuple(self._labels)
+
+    def forget_labels(self) -> None:
+        """Hold none."""
+        self._labels, self._label_bytes = [], 0

@@ -23,6 +23,7 @@ from neuralmesh_server.inference.service import InferenceServicer
 from neuralmesh_server.inference.serving import Serving
 from neuralmesh_server.inference.store_node import NodeFolder
 from neuralmesh_server.inference.store_replica import ReplicaFile
+from neuralmesh_server.inference.store_telemetry import TelemetrySpool
 from neuralmesh_server.inference.telemetry import Telemetry
 from neuralmesh_server.prediction_id import Issuer
 from neuralmesh_server.runtime.handlers import service_handler
@@ -150,6 +151,7 @@ class InferenceApp:
     def _make_telemetry(self, activity: Activity, folder: NodeFolder) -> Telemetry:
         return Telemetry(
             metrics=GrpcMetrics(self._client, self._settings.node),
+            spool=TelemetrySpool(self._settings.data),
             activity=activity,
             epoch_ms=folder.epoch_ms,
             interval=self._settings.telemetry_seconds,

@@ -20,9 +20,14 @@ class GrpcMetrics:
         self._metrics = client.metrics
         self._node = node
 
-    async def ingest(self, delta: Delta) -> None:
+    def encode(self, delta: Delta) -> bytes:
+        """Return the delta as an IngestDeltaRequest."""
+        data: bytes = convert_metrics.ingest_request(self._node, delta).SerializeToString()
+        return data
+
+    async def ingest(self, data: bytes) -> None:
         """Return when the delta is committed."""
         try:
-            await self._metrics.ingest_delta(convert_metrics.ingest_request(self._node, delta))
+            await self._metrics.ingest_delta(data)
         except exceptions.NeuralMeshError as error:
             raise link_error(error) from error

@@ -89,5 +89,8 @@ class Delta:
 class MetricsLink(Protocol):
     """What a node asks of the metrics service."""
 
-    async def ingest(self, delta: Delta) -> None:
+    def encode(self, delta: Delta) -> bytes:
+        """Return the delta's bytes, as `ingest` takes them and as they may be kept over a restart."""
+
+    async def ingest(self, data: bytes) -> None:
         """Return when the delta is committed; raises LinkError."""

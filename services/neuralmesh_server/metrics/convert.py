@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from neuralmesh_server.metrics.outcomes import Joined
 
 _REASON_CHARACTERS = 1000
+_LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, the latest that a Timestamp can say."""
 
 
 def delta_from(request: Any) -> Delta:
@@ -235,4 +237,5 @@ def _interval(difference: Difference | None) -> Any:
 def _timestamp(milliseconds: int | None) -> Timestamp | None:
     if milliseconds is None:
         return None
+    milliseconds = min(max(milliseconds, 0), _LAST_MS)  # one clock that is off must not break every reader
     return Timestamp(seconds=milliseconds // 1000, nanos=milliseconds % 1000 * 1_000_000)

@@ -10,12 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuralmesh_server.errors import FailedPreconditionError, InvalidArgumentError
 from neuralmesh_server.metrics import outcomes
 from neuralmesh_server.metrics.records import Epoch
 
 if TYPE_CHECKING:
-    from neuralmesh_server.metrics.records import Delta
+    from neuralmesh_server.metrics.records import Delta, VersionDelta
     from neuralmesh_server.metrics.store import Ledger
+
+MAX_SKIP = 1_000_000
+"""Most deltas that may be skipped at once in a known epoch; more is no loss but a number gone wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,18 @@ def ingest(ledger: Ledger, delta: Delta, now_ms: int) -> Receipt:
     """Count a delta that arrived at `now_ms` (ms since 1970), unless it was counted before.
 
     A delta of an older epoch still counts, but does not replace what the node holds.
+
+    Raises:
+        InvalidArgumentError: FIELD_INVALID: the sequence is far beyond the highest of its epoch.
+        FailedPreconditionError: DIGEST_MISMATCH: counts of a version that is known with another digest.
     """
     known = ledger.epoch(delta.node, delta.epoch)
     committed = known.committed if known else 0
     if delta.sequence <= committed and not ledger.take_missing(delta.node, delta.epoch, delta.sequence):
         return Receipt(committed, duplicate=True)
+    if known and delta.sequence > committed + MAX_SKIP:
+        why = f"{delta.sequence} is more than {MAX_SKIP} beyond the highest, {committed}, of epoch {delta.epoch}"
+        raise InvalidArgumentError("FIELD_INVALID", f"field sequence: {why}", field="sequence", why=why)
     if delta.sequence > committed + 1:
         ledger.add_missing(delta.node, delta.epoch, committed + 1, delta.sequence - 1)
     newest = ledger.newest_epoch(delta.node)
@@ -43,10 +54,25 @@ def ingest(ledger: Ledger, delta: Delta, now_ms: int) -> Receipt:
     if delta.sequence > committed and (newest is None or delta.epoch >= newest):
         ledger.put_loaded(delta.node, delta.loaded)
     for version in delta.versions:
+        _check_digest(ledger, version)
         ledger.add_counts(version, now_ms)
     ledger.add_unresolved_errors(delta.unresolved_errors)
     outcomes.join(ledger, delta.predictions)
     return Receipt(epoch.committed, duplicate=False)
+
+
+def _check_digest(ledger: Ledger, delta: VersionDelta) -> None:
+    """Refuse counts of other bytes under a known name: figures of two contents must not add up to one."""
+    known = ledger.digest(delta.model, delta.version)
+    if known and known != delta.digest:
+        raise FailedPreconditionError(
+            "DIGEST_MISMATCH",
+            f"version {delta.version} of model {delta.model} was counted with digest {known}, not {delta.digest}",
+            model=delta.model,
+            version=delta.version,
+            expected=known,
+            actual=delta.digest,
+        )
 
 
 def _extended(known: Epoch | None, delta: Delta, now_ms: int) -> Epoch:

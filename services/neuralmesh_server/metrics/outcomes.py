@@ -34,19 +34,20 @@ class Joined:
 def record(ledger: Ledger, identifier: str, truth: Labels) -> Joined | None:
     """Record the true labels of one prediction; None while the prediction has not been reported.
 
+    While it waits nothing is counted, so a later outcome takes its place: a wrong first one must not keep out the right.
+
     Raises:
         InvalidArgumentError: PREDICTION_ID_INVALID: no node gives such ids. OUTCOME_INVALID: labels do not fit.
-        AlreadyExistsError: OUTCOME_CONFLICT: other labels were recorded for this prediction.
+        AlreadyExistsError: OUTCOME_CONFLICT: other labels were counted for this prediction.
     """
     prediction_id.parse(identifier)
     encoded = labels.encode(truth)
     stored = ledger.prediction(identifier)
     if stored is None:
         waiting = ledger.pending(identifier)
-        if waiting is None:
+        if waiting != encoded:
+            ledger.take_pending(identifier)
             ledger.add_pending(identifier, encoded)
-        elif waiting != encoded:
-            raise _conflict(identifier)
         return None
     predicted = labels.decode(stored.labels)
     misfit = _misfit(predicted, truth)
@@ -95,5 +96,5 @@ def _misfit(predicted: Labels, truth: Labels) -> str:
 
 def _conflict(identifier: str) -> AlreadyExistsError:
     return AlreadyExistsError(
-        "OUTCOME_CONFLICT", f"other labels are recorded for prediction {identifier}", id=identifier
+        "OUTCOME_CONFLICT", f"other labels were counted for prediction {identifier}", id=identifier
     )

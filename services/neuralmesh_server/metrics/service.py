@@ -35,9 +35,9 @@ class MetricsServicer:
     async def ingest_delta(self, request: Any, call: Call) -> Any:
         """Count a delta once; answered after the commit."""
         del call
-        validate.check_delta(request)
-        delta = convert.delta_from(request)
         now_ms = self.observer().now_ms
+        validate.check_delta(request, now_ms)
+        delta = convert.delta_from(request)
         return convert.receipt_to(await self._store.write(lambda ledger: ingest.ingest(ledger, delta, now_ms)))
 
     async def record_outcome(self, request: Any, call: Call) -> Any:

@@ -64,6 +64,9 @@ class View(Protocol):
     def version(self, model: str, version: int) -> VersionTotals | None:
         """Return the totals of one version."""
 
+    def digest(self, model: str, version: int) -> str:
+        """Return the digest of one version; empty while none was reported."""
+
     def versions(
         self, model: str = "", *, after: tuple[str, int] = ("", 0), limit: int | None = None
     ) -> list[VersionTotals]:
@@ -86,12 +89,15 @@ class Ledger(View, Protocol):
         """Say whether a delta was skipped, and forget that it was."""
 
     def put_loaded(self, node: str, loaded: Sequence[LoadedVersion]) -> None:
-        """Replace what a node holds; versions not known before get totals of zero."""
+        """Replace what a node holds; versions not known before get totals of zero.
+
+        A known version keeps its digest, and takes the size only from a report of that digest.
+        """
 
     def add_counts(self, delta: VersionDelta, now_ms: int) -> None:
         """Add to a version's totals; the histogram takes the coarser scale of the two, at most 5.
 
-        The digest is the one that was reported last.
+        The digest is the one that was reported first; the caller has seen that it is the same.
         """
 
     def add_unresolved_errors(self, errors: Mapping[str, int]) -> None:

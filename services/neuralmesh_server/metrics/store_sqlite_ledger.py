@@ -66,19 +66,22 @@ class SqliteLedger(SqliteView):
         self._run("INSERT OR REPLACE INTO loaded (node, versions) VALUES (?, ?)", node, text)
         for entry in loaded:
             key = self._version_id(entry.model, entry.version, entry.digest)
-            self._run("UPDATE versions SET digest = ? WHERE id = ?", entry.digest, key)
             if entry.size_bytes:
-                self._run("UPDATE versions SET size_bytes = ? WHERE id = ?", entry.size_bytes, key)
+                self._run(
+                    "UPDATE versions SET size_bytes = ? WHERE id = ? AND digest = ?",
+                    entry.size_bytes,
+                    key,
+                    entry.digest,
+                )
 
     def add_counts(self, delta: VersionDelta, now_ms: int) -> None:
         """See Ledger."""
         key = self._version_id(delta.model, delta.version, delta.digest)
         seen = now_ms if delta.requests else None
         self._run(
-            "UPDATE versions SET digest = ?, requests = requests + ?, rows = rows + ?,"
+            "UPDATE versions SET requests = requests + ?, rows = rows + ?,"
             " first_request_ms = coalesce(min(first_request_ms, ?), first_request_ms, ?),"
             " last_request_ms = coalesce(max(last_request_ms, ?), last_request_ms, ?) WHERE id = ?",
-            delta.digest,
             delta.requests,
             delta.rows,
             seen,
@@ -230,7 +233,8 @@ class SqliteLedger(SqliteView):
         self._run("UPDATE versions SET scale = ? WHERE id = ?", scale, key)
 
     def _version_id(self, model: str, version: int, digest: str) -> int:
-        row = self._one("SELECT id FROM versions WHERE model = ? AND version = ?", model, version)
+        """Return the key of a version, new if it has none; an empty digest stands for one not known yet."""
+        row = self._one("SELECT id, digest FROM versions WHERE model = ? AND version = ?", model, version)
         if row is None:
             row = self._one(
                 "INSERT INTO versions (model, version, digest, scale) VALUES (?, ?, ?, ?) RETURNING id",
@@ -239,6 +243,8 @@ class SqliteLedger(SqliteView):
                 digest,
                 STORED_SCALE,
             )
+        elif digest and not row[1]:
+            self._run("UPDATE versions SET digest = ? WHERE id = ?", digest, row[0])
         key: int = row[0]
         return key
 

@@ -74,6 +74,11 @@ class SqliteView:
         row = self._one(f"{_VERSION} WHERE model = ? AND version = ?", model, version)
         return self._totals(row) if row else None
 
+    def digest(self, model: str, version: int) -> str:
+        """See View."""
+        row = self._one("SELECT digest FROM versions WHERE model = ? AND version = ?", model, version)
+        return row[0] if row else ""
+
     def versions(
         self, model: str = "", *, after: tuple[str, int] = ("", 0), limit: int | None = None
     ) -> list[VersionTotals]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 MAX_COUNT = 2**40
 """Largest count in one delta; 2^23 such deltas still add up within 64 bits."""
-MAX_EPOCH_MS = 2**48 - 1
-MAX_SEQUENCE = 2**53 - 1
+MAX_EPOCH_AHEAD_MS = 24 * 60 * 60 * 1000
+"""How far the clock of a node may be ahead of this service's."""
+MAX_SEQUENCE = 2**40
 MAX_REVISION = 2**48 - 1
 MAX_UPTIME_SECONDS = 2**40
 MAX_BYTES = 2**53 - 1
@@ -59,14 +60,14 @@ _MIN_EXPONENT, _MAX_EXPONENT = -1075, 1023
 _NANOS = 10**9
 
 
-def check_delta(request: Any) -> None:
-    """Check an IngestDeltaRequest.
+def check_delta(request: Any, now_ms: int) -> None:
+    """Check an IngestDeltaRequest that arrived at `now_ms` (ms since 1970).
 
     Raises:
         InvalidArgumentError: FIELD_INVALID, NAME_INVALID, VERSION_INVALID, DIGEST_INVALID or PREDICTION_ID_INVALID.
     """
     names.check_node(request.node)
-    _within("epoch", request.epoch, 1, MAX_EPOCH_MS)
+    _within("epoch", request.epoch, 1, now_ms + MAX_EPOCH_AHEAD_MS)
     _within("sequence", request.sequence, 1, MAX_SEQUENCE)
     _within("applied_revision", request.applied_revision, 0, MAX_REVISION)
     _within("dropped_predictions", request.dropped_predictions, 0, MAX_COUNT)
@@ -133,6 +134,9 @@ def _version_delta(field: str, delta: Any) -> None:
     _within(f"{field}.rows", delta.rows, 0, MAX_COUNT)
     _errors(f"{field}.errors", delta.errors)
     _histogram(f"{field}.latency_seconds", delta.latency_seconds)
+    timed = delta.latency_seconds.zero_count + sum(delta.latency_seconds.counts)
+    if timed != delta.requests:
+        raise _field(f"{field}.requests", f"{delta.requests} requests do not match {timed} latencies")
 
 
 def _histogram(field: str, histogram: Any) -> None:

@@ -26,8 +26,8 @@ class AsyncMetrics:
         """Where the calls go, `host:port`."""
         return self._connection.address
 
-    async def ingest_delta(self, request: pb.IngestDeltaRequest) -> pb.IngestDeltaResponse:
-        """Add a node's delta; a repeat counts once."""
+    async def ingest_delta(self, request: pb.IngestDeltaRequest | bytes) -> pb.IngestDeltaResponse:
+        """Add a node's delta, a message or its bytes; a repeat counts once."""
         return await self._connection.unary("IngestDelta", pb.IngestDeltaResponse, request)
 
     async def record_outcome(self, prediction_id: str, labels: Iterable[Any]) -> pb.RecordOutcomeResponse:

@@ -28,8 +28,8 @@ class Metrics:
         """Where the calls go, `host:port`."""
         return self._connection.address
 
-    def ingest_delta(self, request: pb.IngestDeltaRequest) -> pb.IngestDeltaResponse:
-        """Add a node's delta; a repeat counts once."""
+    def ingest_delta(self, request: pb.IngestDeltaRequest | bytes) -> pb.IngestDeltaResponse:
+        """Add a node's delta, a message or its bytes; a repeat counts once."""
         return self._connection.unary("IngestDelta", pb.IngestDeltaResponse, request)
 
     def record_outcome(self, prediction_id: str, labels: Iterable[Any]) -> pb.RecordOutcomeResponse:

@@ -81,8 +81,9 @@ class MetricsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordOutcome(self, request, context):
-        """Records the true labels of one prediction. Idempotent; another label for the same row is ALREADY_EXISTS
-        (OUTCOME_CONFLICT). An outcome may come before the delta that reports its prediction.
+        """Records the true labels of one prediction. Idempotent; another label for the same row of a counted outcome is
+        ALREADY_EXISTS (OUTCOME_CONFLICT). An outcome may come before the delta that reports its prediction; a pending
+        outcome is replaced by a later one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
