@@ -1,12 +1,15 @@
 """Artifacts on disk under the names of their digests: what is there is complete, verified and never changes.
 
 An artifact is written to `partial/`, hashed on the way, and renamed to `sha256/` only when size and SHA-256 are right
-and the bytes are on the disk. A cut upload leaves its partial behind and is resumed from its length. The store keeps no
-index: the folder is the truth. It knows neither models nor the network; services call it from threads.
+and the bytes are on the disk. A cut upload leaves its partial behind and is resumed from its length; after STORAGE_FULL
+there is none, so that the room is there for others, and the upload begins anew. An artifact whose bytes have changed is
+moved to `damaged/` by whoever reads it: it is missing from then on, and an upload repairs it. The store keeps no index:
+the folder is the truth. It knows neither models nor the network; services call it from threads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -26,6 +29,7 @@ from neuralmesh_server.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -50,7 +54,8 @@ class ContentStore:
     def __init__(self, root: Path) -> None:
         self._complete = root / "sha256"
         self._partial = root / "partial"
-        for folder in (root, self._complete, self._partial):
+        self._damaged = root / "damaged"
+        for folder in (root, self._complete, self._partial, self._damaged):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._uploading: set[str] = set()
@@ -64,7 +69,7 @@ class ContentStore:
         """
         place = self._place(digest)
         if not place.is_file():
-            raise NotFoundError("ARTIFACT_NOT_FOUND", f"no complete artifact {digest} is stored", digest=digest)
+            raise _not_found(digest)
         return place
 
     def has(self, digest: str) -> bool:
@@ -73,7 +78,10 @@ class ContentStore:
 
     def size(self, digest: str) -> int:
         """Return the size of a complete artifact in bytes."""
-        return self.path(digest).stat().st_size
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:  # set aside by a reader a moment ago
+            raise _not_found(digest) from None
 
     def committed(self, digest: str) -> int:
         """Return how many bytes of an incomplete artifact are stored; 0 when there are none."""
@@ -87,6 +95,7 @@ class ContentStore:
 
         Raises:
             AbortedError: UPLOAD_IN_PROGRESS.
+            InvalidArgumentError: FIELD_INVALID, the size is below what is stored already.
             ResourceExhaustedError: LIMIT_EXCEEDED or STORAGE_FULL.
         """
         place = self._place(digest)
@@ -107,38 +116,40 @@ class ContentStore:
         except OSError as error:
             self._release(digest)
             raise storage_error(error, digest) from error
+        except InvalidArgumentError:
+            self._release(digest)
+            raise
 
     def read(self, digest: str, offset: int = 0, length: int = 0) -> Iterator[bytes]:
         """Yield a range in chunks of at most 1 MiB; length 0 stands for all that follows.
 
-        A read of the whole is verified, and its last chunk is given only when the digest is right.
+        A read of the whole is verified, and its last chunk is given only when the digest is right; an artifact with
+        another digest is moved away, and is not stored from then on.
 
         Raises:
             DataLossError: ARTIFACT_CORRUPT.
+            NotFoundError: ARTIFACT_NOT_FOUND.
             InvalidArgumentError: FIELD_INVALID, the offset is beyond the end.
         """
         size = self.size(digest)
         if not 0 <= offset <= size:
-            raise InvalidArgumentError(
-                "FIELD_INVALID",
-                f"offset {offset} is not within artifact {digest} of {size} bytes",
-                field="offset",
-                offset=offset,
-                digest=digest,
-                size=size,
-            )
+            why = f"offset {offset} is not within artifact {digest} of {size} bytes"
+            raise _field("offset", why, offset=offset, digest=digest, size=size)
         end = size if length == 0 else min(size, offset + length)
         return self._read(digest, offset, end, whole=offset == 0 and end == size)
 
     def verify(self, digest: str) -> None:
-        """Read an artifact and compare its digest; raises ARTIFACT_CORRUPT."""
+        """Read an artifact and compare its digest; raises ARTIFACT_CORRUPT, and moves the artifact away."""
         for _ in self.read(digest):
             pass
 
     def _read(self, digest: str, offset: int, end: int, *, whole: bool) -> Iterator[bytes]:
         sha = hashlib.sha256()
         held = b""
-        with self.path(digest).open("rb", buffering=0) as file:
+        with self._open(digest) as file:
+            found = os.fstat(file.fileno())
+            if whole and found.st_size != end:  # damaged or repaired since its size was asked; another read will tell
+                raise _corrupt(digest, f"its size changed from {end} to {found.st_size}")
             file.seek(offset)
             while offset < end:
                 chunk = file.read(min(CHUNK_BYTES, end - offset))
@@ -153,9 +164,31 @@ class ContentStore:
         if whole:
             actual = f"sha256:{sha.hexdigest()}"
             if actual != digest:
+                self._set_aside(digest, found)
                 raise _corrupt(digest, f"its bytes have digest {actual}")
             if held:
                 yield held
+
+    def _open(self, digest: str) -> FileIO:
+        try:
+            return self.path(digest).open("rb", buffering=0)
+        except FileNotFoundError:  # as above
+            raise _not_found(digest) from None
+
+    def _set_aside(self, digest: str, read: os.stat_result) -> None:
+        """Move a damaged artifact away, if the file in its place is still the one that was read."""
+        place = self._place(digest)
+        # Where the disk refuses, the reader still has to hear of the damage; the next reader tries again.
+        with self._lock, contextlib.suppress(OSError):
+            if os.path.samestat(place.stat(), read):
+                place.rename(self._damaged / place.name)
+                _fsync_folder(self._damaged)
+                _fsync_folder(place.parent)
+
+    def _show(self, partial: Path, place: Path) -> None:
+        """Give a verified partial its name; locked, so that a reader cannot set it aside for what was there before."""
+        with self._lock:
+            partial.rename(place)
 
     def _place(self, digest: str) -> Path:
         digits = names.check_digest(digest).removeprefix("sha256:")
@@ -171,6 +204,9 @@ class ContentStore:
 
 class Upload:
     """One artifact on its way in, exclusive for its digest. A context manager; leaving early keeps the partial.
+
+    Where the disk is full, the partial is removed: it would keep the disk full and block every other change until its
+    upload is resumed, which may be never. The next upload then begins at 0.
 
     `offset` is where the next byte goes.
     """
@@ -188,7 +224,7 @@ class Upload:
         self._file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._resume()
-        except OSError:
+        except (OSError, InvalidArgumentError):
             os.close(self._file)
             raise
 
@@ -203,20 +239,15 @@ class Upload:
     def write(self, data: bytes) -> None:
         """Append bytes; what would go beyond the size is refused, and none of it is written."""
         with self._lock:
-            if self.offset + len(data) > self._size:
-                raise InvalidArgumentError(
-                    "FIELD_INVALID",
-                    f"data ends at byte {self.offset + len(data)} of artifact {self._digest}, which has {self._size}",
-                    field="data",
-                    end=self.offset + len(data),
-                    digest=self._digest,
-                    size=self._size,
-                )
+            end = self.offset + len(data)
+            if end > self._size:
+                why = f"data ends at byte {end} of artifact {self._digest}, which has {self._size}"
+                raise _field("data", why, end=end, digest=self._digest, size=self._size)
             try:
                 _write_all(self._file, data)
             except OSError as error:
                 self._failed = True  # the file may end inside this chunk; only a resume hashes it again
-                raise storage_error(error, self._digest) from error
+                raise self._storage_error(error) from error
             self._sha.update(data)
             self.offset += len(data)
 
@@ -244,11 +275,11 @@ class Upload:
                 if not shard.is_dir():
                     shard.mkdir(mode=0o700, exist_ok=True)
                     _fsync_folder(shard.parent)
-                self._partial.rename(self._place)
+                self._store._show(self._partial, self._place)  # noqa: SLF001 - the two classes are one unit
                 _fsync_folder(shard)
                 _fsync_folder(self._partial.parent)
             except OSError as error:
-                raise storage_error(error, self._digest) from error
+                raise self._storage_error(error) from error
 
     def close(self) -> None:
         """End the upload; what was written stays for a resume. Repeating it changes nothing."""
@@ -259,7 +290,7 @@ class Upload:
         try:
             os.fsync(file)
         except OSError as error:
-            raise storage_error(error, self._digest) from error
+            raise self._storage_error(error) from error
         finally:
             os.close(file)
             if self._place.is_file():  # another upload of the same bytes was faster
@@ -268,11 +299,18 @@ class Upload:
 
     def _resume(self) -> None:
         stored = os.fstat(self._file).st_size
-        if stored > self._size:  # left by an upload that stated another size; the digest will tell who was right
-            os.ftruncate(self._file, 0)
+        if stored > self._size:  # one of the two sizes is wrong; a complete upload of either is told which
+            why = f"size_bytes is {self._size}; {stored} bytes of artifact {self._digest} are stored already"
+            raise _field("size_bytes", why, size=self._size, digest=self._digest, committed=stored)
         while chunk := os.read(self._file, CHUNK_BYTES):
             self._sha.update(chunk)
             self.offset += len(chunk)
+
+    def _storage_error(self, error: OSError) -> NeuralMeshError | OSError:
+        """Return what to raise for a failed disk operation; where there is no room, give back what the partial took."""
+        if error.errno in STORAGE_ERRORS:
+            self._partial.unlink(missing_ok=True)
+        return storage_error(error, self._digest)
 
 
 def storage_error(error: OSError, digest: str) -> NeuralMeshError | OSError:
@@ -280,6 +318,14 @@ def storage_error(error: OSError, digest: str) -> NeuralMeshError | OSError:
     if error.errno in STORAGE_ERRORS:
         return ResourceExhaustedError("STORAGE_FULL", f"no space is left to store artifact {digest}", digest=digest)
     return error
+
+
+def _field(field: str, why: str, **metadata: object) -> InvalidArgumentError:
+    return InvalidArgumentError("FIELD_INVALID", why, field=field, **metadata)
+
+
+def _not_found(digest: str) -> NotFoundError:
+    return NotFoundError("ARTIFACT_NOT_FOUND", f"no complete artifact {digest} is stored", digest=digest)
 
 
 def _corrupt(digest: str, why: str) -> DataLossError:

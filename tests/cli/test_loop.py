@@ -231,4 +231,4 @@ def test_the_doctor_sees_the_services(suite, tmp_path):
     findings = {item["check"]: item for item in suite.json("doctor", "--data", tmp_path)}
     for name in ("kernel", "sqlite", "transport", "registry", "inference", "metrics"):
         assert findings[name]["status"] == "ok", findings[name]
-    assert "1 nodes running" in findings["metrics"]["detail"]
+    assert "1 node running" in findings["metrics"]["detail"]

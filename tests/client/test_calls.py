@@ -113,15 +113,20 @@ async def test_a_stream_ends_with_the_typed_error(scripted):
             await asyncio.to_thread(next, watching)
 
 
-async def test_a_client_can_be_used_again_after_close(scripted):
-    """Closing ends the channels; a further call opens another."""
+async def test_a_closed_client_stays_closed(scripted):
+    """Closing ends the channels for good: a further call, or a list, raises and asks nothing; closing again is fine."""
     servicer, address = await scripted(lambda *_: None)
     client = AsyncClient(registry=address)
     await client.registry.get_model("m")
     await client.close()
-    await client.registry.get_model("m")
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        await client.registry.get_model("m")
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        await client.inference.server_live()
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        await anext(aiter(client.registry.list_models()))
     await client.close()
-    assert servicer.calls == ["GetModel", "GetModel"]
+    assert servicer.calls == ["GetModel"]
 
 
 async def test_the_actor_stands_in_every_change(scripted):

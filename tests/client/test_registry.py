@@ -127,6 +127,38 @@ async def test_promote_compares_and_sets(registry):
             await client.promote("nope", 1)
 
 
+async def test_rollback_compares_and_sets(scripted):
+    """Rollback sends the etag of the alias that it read, so that of two at the same moment one is AbortedError."""
+    sent = []
+
+    def behaviour(name, request, call):
+        del call
+        if name == "GetAlias":
+            return pb.GetAliasResponse(alias=resources_pb2.Alias(etag='"7"'))
+        sent.append(request.etag)
+        raise errors.AbortedError("ETAG_MISMATCH", "somebody else moved it")
+
+    _, address = await scripted(behaviour)
+    async with AsyncClient(registry=address) as client:
+        with pytest.raises(exceptions.AbortedError) as caught:
+            await client.rollback("m")
+    assert (sent, caught.value.reason) == (['"7"'], "ETAG_MISMATCH")
+
+
+async def test_of_two_rollbacks_at_once_one_moves_the_alias(registry):
+    """Two rollbacks that start from the same alias go back one version, not two."""
+    async with AsyncClient(registry=registry) as first, AsyncClient(registry=registry) as second:
+        for content in (b"1", b"2", b"3"):
+            await first.push("m", files={"w": content}, kind="test")
+        for version in (1, 2, 3):
+            await first.promote("m", version)
+        etag = (await first.registry.get_alias("m", "production")).etag
+        await second.rollback("m")
+        with pytest.raises(exceptions.AbortedError):
+            await first.registry.rollback_alias("m", "production", etag=etag)
+        assert (await first.registry.get_alias("m", "production")).state.version == 2
+
+
 def _walk(registry: str) -> list[int]:
     seen = []
     with Client(registry=registry, actor="bob") as client:

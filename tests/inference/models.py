@@ -140,3 +140,33 @@ def digits_liam(folder: Path, seed: int = 0) -> bytes:
         head_weights=signs(10, 128),
     )
     return path.read_bytes()
+
+
+def looping_onnx(turns: int) -> bytes:
+    """Return a model of `x`, INT64 [n, 1], that loops as often as the greatest element and `turns` say, and answers x.
+
+    Unlike most graphs it fails on no rows: nothing is greatest.
+    """
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Identity", ["held"], ["kept"])],
+        "turn",
+        [info("i", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("held", TensorProto.INT64, ["n", 1])],
+        [info("goes", TensorProto.BOOL, []), info("kept", TensorProto.INT64, ["n", 1])],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Add", ["most", "turns"], ["trip"]),
+        helper.make_node("Loop", ["trip", "always", "x"], ["y"], body=body),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "looping",
+        [info("x", TensorProto.INT64, ["n", 1])],
+        [info("y", TensorProto.INT64, ["n", 1])],
+        [
+            numpy_helper.from_array(np.array(turns, np.int64), "turns"),
+            numpy_helper.from_array(np.array(True), "always"),
+        ],
+    )
+    return _model(graph).SerializeToString()

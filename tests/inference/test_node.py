@@ -221,7 +221,9 @@ async def test_an_artifact_that_was_damaged_at_the_registry_is_not_served(suite:
     answer = await suite.client(node).infer("digits", {"input": ROWS}, version="production")
     assert answer.version == 1
     # Once the registry has the right bytes again, the next attempt succeeds by itself.
-    _damage(stored)
+    repaired = suite.folder / "repaired"
+    repaired.write_bytes(models.digits_onnx(2))
+    repaired.replace(stored)
     await when(node, lambda snapshot: snapshot.aliases.get(("digits", "production")) == 2)
 
 

@@ -86,16 +86,19 @@ def histogram_message(made):
     )
 
 
-def version_message(model="digits", version=1, *, requests=1, rows=1, errors=None, latencies=(0.001,)):
-    """Return the message of what one version did."""
+def version_message(model="digits", version=1, *, requests=1, rows=1, errors=None, latencies=None, digest=DIGEST):
+    """Return the message of what one version did; every request took 1 ms unless latencies are given."""
+    made = histogram(*((0.001,) if latencies is None else latencies))
+    if latencies is None:
+        made.buckets = dict.fromkeys(made.buckets, requests)
     return pb.VersionDelta(
         model=model,
         version=version,
-        digest=DIGEST,
+        digest=digest,
         requests=requests,
         rows=rows,
         errors=errors or {},
-        latency_seconds=histogram_message(histogram(*latencies)),
+        latency_seconds=histogram_message(made),
     )
 
 
@@ -104,9 +107,9 @@ def delta_message(node="edge", sequence=1, *, epoch=EPOCH, **fields):
     return pb.IngestDeltaRequest(node=node, epoch=epoch, sequence=sequence, **fields)
 
 
-def held_message(model="digits", version=1, *, state=pb.LoadedVersion.STATE_READY, size=1000):
+def held_message(model="digits", version=1, *, state=pb.LoadedVersion.STATE_READY, size=1000, digest=DIGEST):
     """Return the message of a version on a node."""
-    return pb.LoadedVersion(model=model, version=version, digest=DIGEST, state=state, size_bytes=size)
+    return pb.LoadedVersion(model=model, version=version, digest=digest, state=state, size_bytes=size)
 
 
 def predictions_message(ids, labels, model="digits", version=1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import grpc
 import pytest
@@ -34,7 +35,7 @@ def latency(**changes):
             getattr(made, name).extend(value)
         else:
             setattr(made, name, value)
-    entry = samples.version_message()
+    entry = samples.version_message(requests=2)
     entry.latency_seconds.CopyFrom(made)
     return samples.delta_message(versions=[entry])
 
@@ -65,6 +66,7 @@ BAD_DELTAS = {
     "no epoch": (samples.delta_message(epoch=0), "epoch"),
     "negative epoch": (samples.delta_message(epoch=-1), "epoch"),
     "epoch beyond 48 bits": (samples.delta_message(epoch=2**48), "epoch"),
+    "epoch in two days": (samples.delta_message(epoch=int(time.time() * 1000) + 2 * 86_400_000), "epoch"),
     "no sequence": (samples.delta_message(sequence=0), "sequence"),
     "huge sequence": (samples.delta_message(sequence=2**64 - 1), "sequence"),
     "huge revision": (samples.delta_message(applied_revision=2**64 - 1), "applied_revision"),
@@ -82,6 +84,8 @@ BAD_DELTAS = {
     "no digest": (version(digest=""), "DIGEST_INVALID"),
     "digest in capitals": (version(digest="sha256:" + "AB" * 32), "DIGEST_INVALID"),
     "huge requests": (version(requests=2**64 - 1), "versions[0].requests"),
+    "more requests than latencies": (version(requests=2), "versions[0].requests"),
+    "more latencies than requests": (version(requests=0), "versions[0].requests"),
     "huge rows": (version(rows=2**41), "versions[0].rows"),
     "error of no code": (
         samples.delta_message(versions=[samples.version_message(errors={"internal": 1})]),

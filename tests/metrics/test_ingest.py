@@ -6,11 +6,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.metrics import outcomes
-from neuralmesh_server.metrics.ingest import Receipt, ingest
+from neuralmesh_server.metrics.ingest import MAX_SKIP, Receipt, ingest
 from neuralmesh_server.metrics.nodes import survey
 from neuralmesh_server.metrics.store_sqlite import SqliteStore
 from tests.metrics.samples import EPOCH, counts, delta, encoded, held, histogram, issuer, new_id, reported
@@ -43,6 +45,16 @@ async def test_an_unknown_epoch_may_begin_anywhere(store):
     """A service without its database takes a running epoch from where it is and shows the rest as missing."""
     assert await send(store, delta(sequence=9, versions=[counts()])) == Receipt(9, duplicate=False)
     assert (await store.read(lambda view: view.tallies())).missing_deltas == 8
+
+
+async def test_a_sequence_far_beyond_the_highest_is_refused(store):
+    """In a known epoch at most a million deltas are skipped at once; more is refused and leaves nothing."""
+    await send(store, delta(sequence=5))
+    with pytest.raises(InvalidArgumentError) as caught:
+        await send(store, delta(sequence=5 + MAX_SKIP + 1, versions=[counts()]))
+    assert (caught.value.reason, caught.value.metadata["field"]) == ("FIELD_INVALID", "sequence")
+    assert await store.read(lambda view: (view.tallies().missing_deltas, view.versions())) == (4, [])
+    assert await send(store, delta(sequence=5 + MAX_SKIP)) == Receipt(5 + MAX_SKIP, duplicate=False)
 
 
 async def test_a_late_delta_does_not_undo_what_a_later_one_said(store):

@@ -80,18 +80,45 @@ async def test_outcome_after_the_delta(stub):
 
 
 async def test_outcome_before_the_delta(stub):
-    """An early outcome is pending, may be repeated, conflicts with another, and counts when the delta comes."""
+    """An early outcome is pending, may be repeated, is replaced by another, and counts when the delta comes."""
     identifier = samples.new_id(samples.issuer())
     outcome = samples.outcome_message(identifier, 4)
-    for _ in range(2):
-        assert await stub.RecordOutcome(outcome) == pb.RecordOutcomeResponse(state=PENDING)
-    code, reason, _ = await refused(stub.RecordOutcome(samples.outcome_message(identifier, 5)))
-    assert (code, reason) == (grpc.StatusCode.ALREADY_EXISTS, "OUTCOME_CONFLICT")
+    for early in (samples.outcome_message(identifier, 5), outcome, outcome):
+        assert await stub.RecordOutcome(early) == pb.RecordOutcomeResponse(state=PENDING)
+    assert "1 pending" in (await stub.GetOperations(pb.GetOperationsRequest())).rows[-1].detail
     predictions = [samples.predictions_message([identifier], [[4]])]
     await stub.IngestDelta(samples.delta_message(versions=[samples.version_message()], predictions=predictions))
     assert (await stub.RecordOutcome(outcome)).correct_rows == 1
     found = await metrics_of(stub)
     assert (found.outcomes, found.correct) == (1, 1)
+    conflict = await refused(stub.RecordOutcome(samples.outcome_message(identifier, 5)))
+    assert conflict[:2] == (grpc.StatusCode.ALREADY_EXISTS, "OUTCOME_CONFLICT")
+
+
+async def test_another_digest_is_refused_and_replaces_nothing(stub):
+    """Counts of other bytes under a known version are refused with both digests; held ones leave its digest and size."""
+    other = "sha256:" + "cd" * 32
+    await stub.IngestDelta(samples.delta_message(versions=[samples.version_message()], loaded=[samples.held_message()]))
+    before = await metrics_of(stub)
+    delta = samples.delta_message(
+        "core", versions=[samples.version_message("new"), samples.version_message(digest=other)]
+    )
+    code, reason, metadata = await refused(stub.IngestDelta(delta))
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DIGEST_MISMATCH")
+    assert (metadata["expected"], metadata["actual"]) == (samples.DIGEST, other)
+    assert len((await stub.ListVersionMetrics(pb.ListVersionMetricsRequest())).metrics) == 1
+    await stub.IngestDelta(samples.delta_message("core", loaded=[samples.held_message(digest=other, size=7)]))
+    found = await metrics_of(stub)
+    assert (found.digest, found.size_bytes, found.requests) == (before.digest, before.size_bytes, before.requests)
+
+
+async def test_a_digest_that_comes_after_the_labels_is_taken(stub):
+    """A version that is known from its predictions only has no digest, and takes the first that is reported."""
+    predictions = [samples.predictions_message([samples.new_id(samples.issuer())], [[1]])]
+    await stub.IngestDelta(samples.delta_message(predictions=predictions))
+    assert (await metrics_of(stub)).digest == ""
+    await stub.IngestDelta(samples.delta_message(sequence=2, versions=[samples.version_message()]))
+    assert (await metrics_of(stub)).digest == samples.DIGEST
 
 
 async def test_bytes_labels_are_joined(stub):

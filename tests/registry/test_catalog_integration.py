@@ -395,3 +395,18 @@ async def test_unknown_things_are_not_found(registry):
     assert failure.reason == "VERSION_NOT_FOUND"
     request = api.ListEventsRequest(parent="models/digits/aliases/production")
     assert (await registry.failure(stub.ListEvents(request))).reason == "ALIAS_NOT_FOUND"
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x07", "\0", "\r", "\x9b", "\u202e", "\u2066"])
+async def test_free_text_cannot_steer_a_terminal(registry, character):
+    """Control and bidirectional characters in free text are FIELD_INVALID; newline and tab are permitted."""
+    await registry.model(description="two\n\tlines")
+    wrong = f"a{character}b"
+    calls = {
+        "description": registry.model("other", description=wrong),
+        "reason": registry.model("other", reason=wrong),
+        "metadata[k]": registry.version(metadata={"k": wrong}),
+    }
+    for field, call in calls.items():
+        failure = await registry.failure(call)
+        assert (failure.reason, failure.metadata["field"]) == ("FIELD_INVALID", field)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,20 +129,93 @@ def test_one_upload_at_a_time(store):
 def test_a_damaged_artifact_is_never_read_whole(store):
     """One flipped bit makes a whole read fail with DATA_LOSS before its last chunk is given."""
     data = os.urandom(2 * CHUNK_BYTES + 7)
+    for changed in (data[:5] + bytes([data[5] ^ 1]) + data[6:], data[:-1], data + b"x", b""):
+        name = put(store, data)
+        store.path(name).write_bytes(changed)
+        given_out = []
+        with pytest.raises(DataLossError) as caught:
+            given_out.extend(store.read(name))
+        assert caught.value.reason == "ARTIFACT_CORRUPT"
+        assert len(b"".join(given_out)) < len(data)
+
+
+def test_a_damaged_artifact_is_set_aside_and_repaired(store, tmp_path):
+    """Who finds the damage moves it away; the artifact is missing then, and an upload of its bytes brings it back."""
+    name = put(store, b"0123456789")
+    store.path(name).write_bytes(b"01234x6789")
+    with pytest.raises(DataLossError):
+        store.verify(name)
+    assert not store.has(name)
+    with pytest.raises(NotFoundError):
+        store.read(name)
+    (aside,) = (tmp_path / "artifacts" / "damaged").iterdir()
+    assert aside.read_bytes() == b"01234x6789"
+    assert put(store, b"0123456789") == name
+    store.verify(name)
+
+
+def test_a_slow_reader_of_damage_does_not_undo_the_repair(store):
+    """Of two readers of a damaged artifact both get DATA_LOSS, and the later leaves a repair in between in its place."""
+    data = os.urandom(2 * CHUNK_BYTES)
     name = put(store, data)
-    path = store.path(name)
-    with path.open("r+b") as file:
-        file.seek(5)
-        file.write(bytes([data[5] ^ 1]))
-    given_out = []
-    with pytest.raises(DataLossError) as caught:
-        given_out.extend(store.read(name))
-    assert caught.value.reason == "ARTIFACT_CORRUPT"
+    store.path(name).write_bytes(b"x" + data[1:])
+    slow = store.read(name)
+    next(slow)
     with pytest.raises(DataLossError):
         store.verify(name)
-    path.write_bytes(data[:-1])
+    put(store, data)
+    with pytest.raises(DataLossError):
+        list(slow)
+    store.verify(name)
+
+
+def test_a_read_that_began_before_a_repair_does_not_undo_it(store):
+    """A read that took the size of the damaged file finds another one, fails, and leaves the repaired one alone."""
+    name = put(store, b"0123456789")
+    store.path(name).write_bytes(b"01234")
+    early = store.read(name)
     with pytest.raises(DataLossError):
         store.verify(name)
+    late = put(store, b"0123456789")
+    with pytest.raises(DataLossError, match="size changed"):
+        list(early)
+    store.verify(late)
+
+
+def test_many_readers_of_damage_and_a_repair(store):
+    """Whatever threads read while one repairs, the artifact is whole in the end."""
+    data = os.urandom(3 * CHUNK_BYTES)
+    name = put(store, data)
+
+    def read(_):
+        try:
+            return b"".join(store.read(name)) == data
+        except (DataLossError, NotFoundError):
+            return None
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(10):
+            store.path(name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+            answers = threads.map(read, range(8))
+            while store.has(name):
+                read(0)
+            put(store, data)
+            assert False not in list(answers)
+            store.verify(name)
+
+
+def test_a_size_below_what_is_stored_is_refused(store):
+    """Another stated size does not cost what is stored: it is refused with the committed size, and the upload goes on."""
+    name = digest(b"0123456789")
+    with store.open_upload(name, 10) as upload:
+        upload.write(b"01234")
+    with pytest.raises(InvalidArgumentError) as caught:
+        store.open_upload(name, 3)
+    assert (caught.value.metadata["field"], caught.value.metadata["committed"]) == ("size_bytes", "5")
+    with store.open_upload(name, 10) as upload:
+        assert upload.offset == 5
+        upload.write(b"56789")
+        upload.finish()
 
 
 @pytest.mark.parametrize(
@@ -189,8 +263,8 @@ def test_others_cannot_read_the_folder(store, tmp_path):
         assert Path(folder).stat().st_mode & 0o077 == 0
 
 
-def test_a_full_disk_is_told_and_resumed_from(tmp_path):
-    """Where a file cannot grow, the upload fails with STORAGE_FULL and goes on from there when there is room."""
+def test_a_full_disk_is_told_and_not_kept_full(tmp_path):
+    """Where a file cannot grow, the upload fails with STORAGE_FULL, gives its room back, and begins anew later."""
     script = textwrap.dedent("""
         import hashlib, pathlib, resource, signal, sys
         from neuralmesh_server.content_store import ContentStore
@@ -210,13 +284,15 @@ def test_a_full_disk_is_told_and_resumed_from(tmp_path):
         else:
             raise AssertionError("the disk was not full")
         assert not store.has(name)
-        assert 0 < store.committed(name) <= 50_000
+        assert store.committed(name) == 0
+        assert not list((pathlib.Path(sys.argv[1]) / "partial").iterdir())
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         with store.open_upload(name, len(data)) as upload:
-            upload.write(data[upload.offset:])
+            assert upload.offset == 0
+            upload.write(data)
             upload.finish()
         store.verify(name)
-        print("resumed")
+        print("repeated")
     """)
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "cas")],
@@ -226,4 +302,4 @@ def test_a_full_disk_is_told_and_resumed_from(tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=60,
     )
-    assert (done.stdout, done.returncode) == ("resumed\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("repeated\n", 0), done.stderr

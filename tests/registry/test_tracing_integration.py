@@ -108,6 +108,33 @@ async def test_invented_ids_are_refused(registry):
         assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "PREDICTION_ID_INVALID"), text
 
 
+async def test_a_genuine_id_of_an_unknown_version_says_so(registry):
+    """An id whose checksum holds but whose version this registry lacks is not called invented."""
+    await registry.versions(1)
+    await register(registry)
+    for text in (await issue(registry, uid=2), await issue(registry, digest="sha256:" + "0" * 64)):
+        failure = await registry.failure(trace(registry, text))
+        assert failure.reason == "PREDICTION_ID_INVALID"
+        assert "is genuine, but this registry has no such version" in failure.message
+        assert "no node issued" not in failure.message
+
+
+async def test_a_time_beyond_the_calendar_is_refused(registry):
+    """A genuine id whose time lies beyond the year 9999, which no answer can hold, is refused; the last one resolves."""
+    await registry.versions(1)
+    await register(registry)
+    digest = (await registry.stub.GetVersion(api.GetVersionRequest(name="models/digits/versions/1"))).version.digest
+    parts = subject(2, 1, 1, digest)
+    last = 253_402_300_799_999
+    assert (
+        await trace(registry, Issuer("edge-1", KEY, last - 5).issue(parts, 5))
+    ).predict_time.ToMilliseconds() == last
+    for epoch, offset in ((last - 5, 6), (2**48 - 1, 2**40 - 1)):
+        failure = await registry.failure(trace(registry, Issuer("edge-1", KEY, epoch).issue(parts, offset)))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "PREDICTION_ID_INVALID")
+        assert "beyond the year 9999" in failure.message
+
+
 async def test_a_node_has_one_key(registry):
     """Repeating a key changes nothing and returns its revision; another key is refused; the log shows no key."""
     assert (await register(registry)).revision == 1

@@ -141,6 +141,18 @@ async def test_what_is_stored_is_not_taken_twice(registry):
     assert failure.metadata["field"] == "size_bytes"
 
 
+async def test_a_size_below_what_is_stored_costs_nothing(registry, digest_of):
+    """A stated size below the stored part is FIELD_INVALID and names that part, which stays and is resumed from."""
+    data = os.urandom(100_000)
+    await registry.upload(data, end=70_000)
+    message = api.UploadArtifactRequest(digest=digest_of(data), size_bytes=50_000, offset=70_000)
+    failure = await registry.failure(registry.stub.UploadArtifact(requests(message)))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
+    assert (failure.metadata["field"], failure.metadata["committed"]) == ("size_bytes", "70000")
+    assert await committed(registry, digest_of(data)) == (70_000, False)
+    assert (await registry.upload(data, offset=70_000)).complete
+
+
 async def test_two_uploads_at_once(registry, digest_of):
     """While one upload of an artifact runs, another is ABORTED; the first goes on undisturbed."""
     name = digest_of(b"abcdef")
@@ -173,8 +185,8 @@ async def test_bad_ranges(registry, digest_of, offset, length, field):
     assert (failure.reason, failure.metadata["field"]) == ("FIELD_INVALID", field)
 
 
-async def test_damage_is_data_loss(registry, digest_of, tmp_path):
-    """A flipped bit on the disk makes the download of the whole end with DATA_LOSS."""
+async def test_damage_is_data_loss_until_it_is_repaired(registry, digest_of, tmp_path):
+    """A flipped bit makes the download end with DATA_LOSS; the artifact is missing then, and an upload brings it back."""
     data = os.urandom(100_000)
     await registry.upload(data)
     (path,) = (tmp_path / "data" / "artifacts" / "sha256").rglob(digest_of(data)[7:])
@@ -183,6 +195,10 @@ async def test_damage_is_data_loss(registry, digest_of, tmp_path):
     path.write_bytes(damaged)
     failure = await registry.failure(download(registry, digest_of(data)))
     assert (failure.code, failure.reason) == (grpc.StatusCode.DATA_LOSS, "ARTIFACT_CORRUPT")
+    missing = await registry.stub.ListMissingArtifacts(api.ListMissingArtifactsRequest(digests=[digest_of(data)]))
+    assert missing.missing_digests == [digest_of(data)]
+    assert (await registry.upload(data)).complete
+    assert await download(registry, digest_of(data)) == data
 
 
 async def test_too_many_digests_are_refused(registry, digest_of):

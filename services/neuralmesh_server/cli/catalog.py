@@ -29,6 +29,9 @@ def models(client: Client, *, json: Json = False) -> None:
             ]
         )
         return
+    if not found:
+        rendering.print_line("no models yet; `neuralmesh push MODEL FILE` makes one")
+        return
     rendering.print_table(
         ("model", "versions>", "aliases", "created", "description"),
         (
@@ -57,15 +60,16 @@ def versions(client: Client, *, model: Model, json: Json = False) -> None:
             [{**rendering.as_json(version), "aliases": names.get(version.version, [])} for version in found]
         )
         return
+    wide = rendering.console().width >= rendering.WIDE  # a narrow terminal has no room for digests; `show` has them
     rendering.print_table(
-        ("version>", "aliases", "kind", "size>", "digest", "created", "by", "description"),
+        ("version>", "aliases", "kind", "size>", *(("digest",) if wide else ()), "created", "by", "description"),
         (
             (
                 str(version.version),
                 ", ".join(names.get(version.version, [])),
                 version.kind,
                 rendering.size_text(version.size_bytes),
-                rendering.digest_text(version.digest),
+                *((rendering.digest_text(version.digest),) if wide else ()),
                 rendering.moment_text(version, "create_time"),
                 rendering.actor_text(version.actor),
                 version.description,

@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from neuralmesh import exceptions
-from neuralmesh_server.cli.rendering import size_text
+from neuralmesh_server.cli.rendering import count_text, size_text
 from neuralmesh_server.settings import Endpoint
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def port_is_free(endpoint: Endpoint) -> bool:
 
 def _registry(client: Client) -> str:
     models = sum(1 for _ in client.registry.list_models())
-    return f"answers; {models} models"
+    return f"answers; {count_text(models, 'model')}"
 
 
 def _inference(client: Client) -> str:
@@ -187,7 +187,7 @@ def _inference(client: Client) -> str:
 
 def _metrics(client: Client) -> str:
     nodes = [node for node in client.metrics.get_operations().nodes if node.running]
-    return f"answers; {len(nodes)} nodes running"
+    return f"answers; {count_text(len(nodes), 'node')} running"
 
 
 def _library(name: str) -> Finding:

@@ -101,6 +101,10 @@ def open_client(flags: Mapping[str, Any]) -> Client:
         }
     )
     tls = TlsSettings.from_env(env)
+    if tls is not None:
+        from neuralmesh_server.runtime.tls import check_files  # noqa: PLC0415 - imports cryptography, which is slow
+
+        check_files(tls)
     return Client(
         registry=_address(env, "NEURALMESH_REGISTRY", REGISTRY_PORT),
         inference=_address(env, "NEURALMESH_INFERENCE", INFERENCE_PORT),

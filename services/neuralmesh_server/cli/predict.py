@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import time
+import zipfile
 from pathlib import Path  # noqa: TC003 - typer evaluates it
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,15 +130,14 @@ def read_input(name: str, text: str, specs: dict[str, tuple[str, list[int]]]) ->
     if text.startswith("@") and text.endswith(".npy"):
         path = existing_file(text[1:], f"input {name!r}")
         try:
-            loaded: NDArray[Any] = np.load(path, allow_pickle=False)
-        except ValueError as error:
+            with path.open("rb") as file:
+                loaded: NDArray[Any] = np.load(file, allow_pickle=False)
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
             raise _invalid(name, f"{path} is no array file: {error}") from error
+        if not isinstance(loaded, np.ndarray):
+            raise _invalid(name, f"{path} is no array file: it is an archive of arrays")
         return loaded
-    content = existing_file(text[1:], f"input {name!r}").read_text() if text.startswith("@") else text
-    try:
-        value = json_text.loads(content)
-    except json_text.JSONDecodeError as error:
-        raise _invalid(name, f"no JSON: {error}") from error
+    value = _json_value(name, text)
     if name not in specs:
         raise _invalid(name, f"the model has no such input; it has {', '.join(specs)}")
     datatype, shape = specs[name]
@@ -145,6 +145,20 @@ def read_input(name: str, text: str, specs: dict[str, tuple[str, list[int]]]) ->
     if shape and shape[0] == -1 and array.ndim == len(shape) - 1:
         array = array[np.newaxis]
     return array
+
+
+def _json_value(name: str, text: str) -> Any:
+    """Return the JSON document in a text, or in the file that `@` names."""
+    if text.startswith("@"):
+        path = existing_file(text[1:], f"input {name!r}")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise _invalid(name, f"{path} is no JSON file but binary; arrays are read from .npy files") from error
+    try:
+        return json_text.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(name, f"no JSON: {error}") from error
 
 
 def json_array(name: str, value: object, datatype: str) -> NDArray[Any]:

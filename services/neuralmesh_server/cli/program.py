@@ -24,6 +24,7 @@ from neuralmesh_server.cli import (
     trace,
     up,
 )
+from neuralmesh_server.cli.rendering import plain
 from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.runtime import transport
 from neuralmesh_server.settings import SettingsError
@@ -75,9 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), "", exit_codes.FAILED)
     except KeyboardInterrupt:
         sys.exit(exit_codes.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the program's edge: people get a line and a code for a defect too
+        _fail(f"internal error: {type(error).__name__}: {error}", "", exit_codes.FAILED)
 
 
 def _fail(message: str, reason: str, code: int) -> None:
-    line = " ".join(message.splitlines())
+    line = plain(" ".join(message.splitlines()))
     sys.stderr.write(f"error: {line} ({reason})\n" if reason else f"error: {line}\n")
     sys.exit(code)

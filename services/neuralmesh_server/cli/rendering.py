@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import sys
+import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PLAIN_WIDTH = 200
 """Columns of a table that no terminal shows."""
 
+WIDE = 110
+"""Columns from which a table with many figures stays in one piece."""
+
+_FOLDED = frozenset(
+    {
+        *("aliases", "by", "certificate", "description", "detail", "file", "in force by", "key", "kind", "name"),
+        *("ready on", "reason", "rollback goes through", "shape", "values", "what", "who", "why"),
+    }
+)
+"""Headings of columns whose cells may go on in the next line; figures, versions, times and digests stay whole."""
+
+_LEAST_FOLDED = 4
+_GAP = 2
+_HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
 
@@ -33,9 +50,23 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def plain(text: str) -> str:
+    """Return text that cannot steer a terminal, reorder what stands beside it, or look like a line of its own.
+
+    Control, format and bidirectional characters and line ends are shown as escapes.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+
+
+def _escape(character: str) -> str:
+    return _ESCAPES.get(character) or character.encode("unicode_escape").decode()
+
+
 def print_line(text: str) -> None:
-    """Print a line of text."""
-    sys.stdout.write(text + "\n")
+    """Print one line of text."""
+    sys.stdout.write(plain(text) + "\n")
 
 
 def console() -> Console:
@@ -43,26 +74,55 @@ def console() -> Console:
     from rich.console import Console as RichConsole  # noqa: PLC0415 - services start without rich
 
     return RichConsole(
-        file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False
+        file=sys.stdout,
+        width=None if sys.stdout.isatty() else PLAIN_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
     )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> Table:
-    """Return a table; columns whose heading ends in ">" are aligned to the right."""
+    """Return a table; columns whose heading ends in ">" are aligned to the right. Cells are made `plain`."""
     from rich import box  # noqa: PLC0415 - as above
+    from rich.cells import cell_len  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
 
-    made = RichTable(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    for column in columns:
-        made.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
-    for row in rows:
+    made = RichTable(
+        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, collapse_padding=True
+    )
+    cells = [[plain(cell) for cell in row] for row in rows]
+    for index, column in enumerate(columns):
+        heading = column.removesuffix(">")
+        folded = heading in _FOLDED
+        width = max([cell_len(heading), *(cell_len(row[index]) for row in cells)])
+        made.add_column(
+            heading,
+            justify="right" if column.endswith(">") else "left",
+            overflow="fold",
+            no_wrap=not folded,
+            min_width=min(width, _LEAST_FOLDED) if folded else width,
+        )
+    for row in cells:
         made.add_row(*row)
     return made
 
 
+def least_width(table: Table) -> int:
+    """Return the columns that a table needs so that no figure is cut."""
+    return sum(column.min_width or 0 for column in table.columns) + _GAP * (len(table.columns) - 1)
+
+
+def widened(shown: Console, tables: Iterable[Table]) -> Console:
+    """Return the console, wide enough for the tables: a terminal that is narrower breaks lines but loses no digit."""
+    shown.width = max([shown.width, *(least_width(table) for table in tables)])
+    return shown
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
     """Print a table."""
-    console().print(table(columns, rows, title=title))
+    made = table(columns, rows, title=title)
+    widened(console(), [made]).print(made)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -70,7 +130,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     shown = [(name, value) for name, value in facts if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        print_line(f"{name:<{width}}  {value}")
+        print_line(f"{name:<{width}}  {value}")  # which escapes line ends, so that no value forges a fact
 
 
 def as_json(message: Message) -> dict[str, Any]:
@@ -115,8 +175,11 @@ def _scalar(value: Any) -> Any:
 
 
 def time_text(stamp: Any) -> str:
-    """Return a Timestamp as ISO 8601 in UTC, with milliseconds."""
-    moment = datetime.fromtimestamp(stamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    """Return a Timestamp as ISO 8601 in UTC, with milliseconds; one outside the years 1 to 9999 in seconds."""
+    try:
+        moment = datetime.fromtimestamp(stamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return _beyond(stamp)
     return f"{moment}.{stamp.nanos // 1_000_000:03d}Z"
 
 
@@ -125,7 +188,19 @@ def moment_text(message: Message, field: str) -> str:
     if not message.HasField(field):
         return ""
     stamp = getattr(message, field)
-    return datetime.fromtimestamp(stamp.seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(stamp.seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return _beyond(stamp)
+
+
+def _beyond(stamp: Any) -> str:
+    return f"{stamp.seconds} s since 1970"
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return a number of things, such as `1 node` or `2 nodes`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size_text(size: float) -> str:

@@ -12,9 +12,16 @@ from neuralmesh_server.cli.connection import connected
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Group
+    from rich.table import Table
 
     from neuralmesh import Client
+
+_FIGURES = ("version", "accuracy>", "outcomes>", "requests>", "rows>", "errors>", "p50>", "p99>", "size>", "ready on")
+_QUALITY = 6
+"""How many of the figures say how well a version answers; the others say how fast, how large and where."""
 
 _COUNTED = frozenset({"nodes", "predictions", "models", "versions", "gaps"})
 
@@ -38,7 +45,8 @@ def top(
         )
         return
     if not watch:
-        rendering.console().print(_screen(client))
+        tables = _tables(client)
+        rendering.widened(rendering.console(), tables).print(*tables)
         return
     from rich.live import Live  # noqa: PLC0415 - services start without rich
 
@@ -51,16 +59,27 @@ def top(
 def _screen(client: Client) -> Group:
     from rich.console import Group as RichGroup  # noqa: PLC0415 - as above
 
+    return RichGroup(*_tables(client))
+
+
+def _tables(client: Client) -> list[Table]:
     operations = client.metrics.get_operations()
     rows = rendering.table(
         ("operation", "value>", "status", "detail"),
         ((row.title, row_value(row), status_text(row), row.detail) for row in operations.rows),
     )
-    versions = rendering.table(
-        ("version", "accuracy>", "outcomes>", "requests>", "rows>", "errors>", "p50>", "p99>", "size>", "ready on"),
-        (version_row(figures) for figures in client.metrics.list_version_metrics()),
-    )
-    return RichGroup(rows, versions)
+    figures = [version_row(version) for version in client.metrics.list_version_metrics()]
+    return [rows, *version_tables(figures, rendering.console().width)]
+
+
+def version_tables(rows: Sequence[tuple[str, ...]], width: int) -> list[Table]:
+    """Return the versions' figures as one table, or as two where a terminal of that width has no room for all."""
+    if width >= rendering.WIDE:
+        return [rendering.table(_FIGURES, rows)]
+    return [
+        rendering.table(_FIGURES[:_QUALITY], [row[:_QUALITY] for row in rows]),
+        rendering.table((_FIGURES[0], *_FIGURES[_QUALITY:]), [(row[0], *row[_QUALITY:]) for row in rows]),
+    ]
 
 
 def row_value(row: Any) -> str:

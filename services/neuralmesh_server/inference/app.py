@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-RUN_THREADS = 2
-LOAD_THREADS = 1
+RUN_THREADS = 4
+LOAD_THREADS = 4  # as many as the loader works on at once, and as many again for what does not end
 
 
 def backends() -> dict[str, Backend]:
@@ -96,6 +96,7 @@ class InferenceApp:
             return
         self._serving.ready = False
         await self._server.stop()
+        self._execution.close()
         tasks, self._tasks = self._tasks, []
         await drain([task for task in tasks if not task.done()])
         if self._telemetry is not None:
@@ -103,8 +104,8 @@ class InferenceApp:
         if self._serving.current is not None:
             await self._keeper.keep()
         await self._client.close()
-        self._run_threads.shutdown()
-        self._load_threads.shutdown()
+        self._run_threads.shutdown(cancel_futures=True)
+        self._load_threads.shutdown(cancel_futures=True)
         self._folder.close()
         self._folder = None
         if self.failure is not None and not self.failure.cancel():
@@ -119,6 +120,7 @@ class InferenceApp:
             metrics=str(settings.metrics or ""),
             tls=TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key) if tls else None,
         )
+        self._execution = Execution(self._run_threads)
         self._serving = Serving()
         registry = GrpcRegistry(self._client, settings.node)
         activity = Activity(settings.labels_per_delta if settings.metrics else 0)
@@ -162,7 +164,7 @@ class InferenceApp:
     def _handler(self, activity: Activity, folder: NodeFolder) -> object:
         service = InferenceServicer(
             serving=self._serving,
-            execution=Execution(self._run_threads),
+            execution=self._execution,
             activity=activity,
             issuer=Issuer(self._settings.node, folder.key, folder.epoch_ms),
             node=self._settings.node,

@@ -1,6 +1,7 @@
 """Brings the files of a version into the node's own store, and hands out nothing that was not verified.
 
-A cut download is resumed from its length. A file that was damaged on this disk is removed and fetched again.
+A cut download is resumed from its length. A file that was damaged on this disk is set aside by the store and fetched
+again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class ArtifactStore(Protocol):
         """Return where a complete artifact is."""
 
     def verify(self, digest: str) -> None:
-        """Raise ARTIFACT_CORRUPT when the bytes are not those of the digest."""
+        """Raise ARTIFACT_CORRUPT when the bytes are not those of the digest, and set them aside."""
 
     def open_upload(self, digest: str, size: int) -> AbstractContextManager[Upload]:
         """Begin or resume an artifact."""
@@ -84,7 +85,6 @@ class Artifacts:
             self._store.verify(digest)
         except DataLossError as error:
             log.warning("artifact_damaged", digest=digest, why=error.message)
-            self._store.path(digest).unlink()
             return False
         return True
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from neuralmesh_server.inference.ending import Ending
     from neuralmesh_server.inference.tensors import Signature
 
 
@@ -28,18 +29,21 @@ class Model(Protocol):
         signature: What the files themselves say.
         exact: How far answers repeat: "bits" for the same bits whatever the batch and the machine, "build" for the same
             bits on one machine and build with the same batch.
+        predictable_cost: True when the time of a run follows from the shapes alone, so that a measured run tells it.
         run_raw: For a model with one input of fixed width: raw elements and their rows to the raw elements of every
             output, in order. None when the backend has no such way.
     """
 
     signature: Signature
     exact: str
+    predictable_cost: bool
     run_raw: Callable[[bytes, int], tuple[bytes, ...]] | None
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]], ending: Ending | None = None) -> dict[str, NDArray[Any]]:
         """Return all outputs by name.
 
         Raises:
+            neuralmesh_server.inference.ending.EndedError: The run was ended; never for a model of predictable cost.
             neuralmesh_server.errors.NeuralMeshError: The inputs cannot be run (INPUT_INVALID) or the model failed
                 (MODEL_FAILED).
         """
@@ -48,9 +52,10 @@ class Model(Protocol):
 class Backend(Protocol):
     """Opens versions of one kind."""
 
-    def load(self, files: Mapping[str, Path]) -> Model:
+    def load(self, files: Mapping[str, Path], ending: Ending | None = None) -> Model:
         """Return the model in the files of a version, by their paths in the manifest.
 
         Raises:
+            neuralmesh_server.inference.ending.EndedError: The opening was ended.
             LoadError: The files are no such model.
         """

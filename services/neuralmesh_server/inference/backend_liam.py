@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from neuralmesh_server.inference.ending import Ending
+
 KIND = "liam.binary_network"
 
 
@@ -22,6 +24,7 @@ class LiamModel:
     """A binary network; see neuralmesh_server.inference.backend.Model."""
 
     exact: str = "bits"
+    predictable_cost: bool = True
     run_raw: Callable[[bytes, int], tuple[bytes, ...]] | None
 
     def __init__(self, network: BinaryNetwork) -> None:
@@ -32,16 +35,18 @@ class LiamModel:
         self._input = self.signature.inputs[0].name
         self._outputs = [spec.name for spec in self.signature.outputs]
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, NDArray[np.float32]], ending: Ending | None = None) -> dict[str, NDArray[Any]]:
         """Return `label` and `scores`."""
+        del ending
         return dict(zip(self._outputs, self._run(inputs[self._input]), strict=True))
 
 
 class LiamBackend:
     """Opens safetensors files of the profile `liam.binary_network`."""
 
-    def load(self, files: Mapping[str, Path]) -> LiamModel:
+    def load(self, files: Mapping[str, Path], ending: Ending | None = None) -> LiamModel:
         """Return the network in the version's one file; the file is not needed afterwards."""
+        del ending
         if len(files) != 1:
             raise LoadError(f"a version of kind {KIND} has one file, this one has {len(files)}")
         ((name, path),) = files.items()

@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from neuralmesh_server.errors import InternalError, InvalidArgumentError
 from neuralmesh_server.inference.backend import LoadError
+from neuralmesh_server.inference.ending import EndedError
 from neuralmesh_server.inference.onnx_scan import ScanError, external_files
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from neuralmesh_server.inference.ending import Ending
 
 KIND = "onnx"
 
@@ -66,6 +69,7 @@ class OnnxModel:
     """A session; see neuralmesh_server.inference.backend.Model."""
 
     exact: str = "build"
+    predictable_cost: bool = False  # a graph may loop as often as its inputs say
     run_raw: Callable[[bytes, int], tuple[bytes, ...]] | None = None
 
     def __init__(self, session: Any) -> None:
@@ -77,20 +81,27 @@ class OnnxModel:
         self._strings = {spec.name for spec in self.signature.inputs if spec.datatype == "BYTES"}
         self._outputs = [spec.name for spec in self.signature.outputs]
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]], ending: Ending | None = None) -> dict[str, NDArray[Any]]:
         """Return all outputs by name; strings come as objects."""
         if self._strings:
             inputs = {name: _text(name, data) if name in self._strings else data for name, data in inputs.items()}
+        options = None
+        if ending is not None:
+            options = onnxruntime.RunOptions()
+            options.log_severity_level = 4
+            ending.by(lambda: setattr(options, "terminate", True))
         try:
-            return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+            return dict(zip(self._outputs, self._session.run(self._outputs, inputs, options), strict=True))
         except FAILURES as error:
+            if ending is not None and ending.ended:
+                raise EndedError from error
             raise InternalError("MODEL_FAILED", f"the model failed: {error}", error=error) from error
 
 
 class OnnxBackend:
     """Opens ONNX files."""
 
-    def load(self, files: Mapping[str, Path]) -> OnnxModel:
+    def load(self, files: Mapping[str, Path], ending: Ending | None = None) -> OnnxModel:
         """Return the model in the version's one `.onnx` file, or in its one file of any name."""
         models = [name for name in files if name.endswith(".onnx")] or (list(files) if len(files) == 1 else [])
         if len(models) != 1:
@@ -106,11 +117,15 @@ class OnnxBackend:
         buffers = [_external(name, folder, files) for name in external]
         if buffers:
             options.add_external_initializers_from_files_in_memory(external, buffers, [len(data) for data in buffers])
+        if ending is not None:
+            ending.by(lambda: options.set_load_cancellation_flag(True))
         try:
             return OnnxModel(
                 onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
             )
         except FAILURES as error:
+            if ending is not None and ending.ended:
+                raise EndedError from error
             raise LoadError(f"{models[0]} is no valid ONNX model: {error}") from error
 
 

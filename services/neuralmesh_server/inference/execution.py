@@ -1,24 +1,30 @@
-"""Runs a version on checked inputs: on the loop when that is quick, else in a thread."""
+"""Runs a version on checked inputs: on the loop when it is known that this is quick, else in a thread, with an end."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuralmesh_server.errors import DeadlineExceededError, UnavailableError
 from neuralmesh_server.inference.activity import LabelRecord
+from neuralmesh_server.inference.ending import Ended, EndedError
 from neuralmesh_server.inference.tensors import to_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
+    from neuralmesh_server.inference.ending import Ending
     from neuralmesh_server.inference.serving import LoadedModel
+    from neuralmesh_server.inference.tensors import TensorSpec
 
 INLINE_NS = 50_000
 """A run that is expected to take less stays on the loop: a thread costs about as much."""
+
+MAX_SECONDS = 60.0
+"""The longest that a run may take, whatever deadline its caller has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +41,67 @@ class Execution:
     """Runs versions.
 
     Args:
-        threads: Where long runs go.
+        threads: Where runs go that are long or cannot be foreseen.
+        max_seconds: The longest that such a run may take.
     """
 
-    def __init__(self, threads: Executor) -> None:
-        self._threads = threads
+    def __init__(self, threads: Executor, max_seconds: float = MAX_SECONDS) -> None:
+        self._ended = Ended(threads)
+        self._max_seconds = max_seconds
+        self._closed = False
 
     async def run(
-        self, loaded: LoadedModel, rows: int, raw: bytes | None, arrays: Mapping[str, NDArray[Any]]
+        self,
+        loaded: LoadedModel,
+        rows: int,
+        raw: bytes | None,
+        arrays: Mapping[str, NDArray[Any]],
+        remaining: float | None = None,
     ) -> list[Output]:
         """Return all outputs in the signature's order; see `LoadedModel.run_raw` for `raw`.
 
+        `remaining` is what is left until the caller's deadline, in seconds; None for no deadline.
+
         Raises:
+            DeadlineExceededError: DEADLINE_EXPIRED: the run was ended at the deadline or at the longest time.
+            UnavailableError: NOT_SERVING: the run was ended because the node stops.
             NeuralMeshError: The model failed (MODEL_FAILED) or refused its inputs (INPUT_INVALID).
         """
-        work: Callable[[], list[Output]]
-        if raw is not None:
-            data = raw
+        if rows == 0 and _is_empty(loaded, arrays):
+            return [_no_rows(spec) for spec in loaded.signature.outputs]
+        if loaded.runner.predictable_cost and loaded.cost_ns(rows) < INLINE_NS:
+            return _run(loaded, rows, raw, arrays, None)
+        seconds = self._max_seconds if remaining is None else min(remaining, self._max_seconds)
+        try:
+            return await self._ended.run(lambda ending: _run(loaded, rows, raw, arrays, ending), seconds)
+        except EndedError as error:
+            if self._closed:
+                raise UnavailableError("NOT_SERVING", "this node stops; the run was ended") from error
+            raise DeadlineExceededError("DEADLINE_EXPIRED", f"the run was ended after {seconds:.3f} seconds") from error
 
-            def work() -> list[Output]:
-                return _run_raw(loaded, data, rows)
-        else:
+    def close(self) -> None:
+        """End all runs in threads."""
+        self._closed = True
+        self._ended.close()
 
-            def work() -> list[Output]:
-                return _run_arrays(loaded, arrays)
 
-        if loaded.cost_ns(rows) < INLINE_NS:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+def _is_empty(loaded: LoadedModel, arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Say of a request whose first input has no rows whether nothing but no rows can be its answer."""
+    signature = loaded.signature
+    specs = (*signature.inputs, *signature.outputs)
+    return all(spec.batched for spec in specs) and all(array.shape[0] == 0 for array in arrays.values())
+
+
+def _no_rows(spec: TensorSpec) -> Output:
+    return Output(spec.name, spec.datatype, tuple(max(size, 0) for size in spec.shape), b"")
+
+
+def _run(
+    loaded: LoadedModel, rows: int, raw: bytes | None, arrays: Mapping[str, NDArray[Any]], ending: Ending | None
+) -> list[Output]:
+    if raw is not None:
+        return _run_raw(loaded, raw, rows)
+    return _run_arrays(loaded, arrays, ending)
 
 
 def _run_raw(loaded: LoadedModel, data: bytes, rows: int) -> list[Output]:
@@ -75,8 +114,8 @@ def _run_raw(loaded: LoadedModel, data: bytes, rows: int) -> list[Output]:
     ]
 
 
-def _run_arrays(loaded: LoadedModel, arrays: Mapping[str, NDArray[Any]]) -> list[Output]:
-    results = loaded.runner.run(arrays)
+def _run_arrays(loaded: LoadedModel, arrays: Mapping[str, NDArray[Any]], ending: Ending | None) -> list[Output]:
+    results = loaded.runner.run(arrays, ending)
     outputs = []
     for spec in loaded.signature.outputs:
         array = results[spec.name]

@@ -16,6 +16,7 @@ import structlog
 from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.inference import warmup
 from neuralmesh_server.inference.backend import LoadError
+from neuralmesh_server.inference.ending import Ended, EndedError
 from neuralmesh_server.inference.links import LinkError, LoadedReport
 from neuralmesh_server.inference.serving import LOADING, UNAVAILABLE, LoadedModel, VersionState, publish
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.activity import Activity
     from neuralmesh_server.inference.artifacts import Artifacts
     from neuralmesh_server.inference.backend import Backend, Model
+    from neuralmesh_server.inference.ending import Ending
     from neuralmesh_server.inference.replica import Replica, VersionRecord
     from neuralmesh_server.inference.serving import Serving
 
@@ -35,14 +37,27 @@ log = structlog.get_logger()
 AT_ONCE = 2
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
+OPEN_SECONDS = 20.0
+"""The longest that a version may take to be opened and warmed up; the fetching of its files is not limited."""
 
 Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Work on a version: a number alone does not say which, since a restored registry may give it again."""
+
+    record: VersionRecord
+    uid: int
+    task: asyncio.Task[LoadedModel]
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
     """Why a version is not ready, and when it is tried again on the loop's clock; None: when an alias moves to it."""
 
+    record: VersionRecord
+    uid: int
     reason: str
     attempts: int
     retry_at: float | None
@@ -85,11 +100,11 @@ class Loader:
         self._activity = activity
         self._artifacts = artifacts
         self._backends = backends
-        self._threads = threads
+        self._opening = Ended(threads)
         self._keep_newest = keep_newest
         self._published = published
         self._loaded: dict[Key, LoadedModel] = {}
-        self._tasks: dict[Key, asyncio.Task[LoadedModel]] = {}
+        self._tasks: dict[Key, _Load] = {}
         self._failures: dict[Key, _Failure] = {}
         self._targets: dict[tuple[str, str], int] = {}
         self._wake = asyncio.Event()
@@ -100,6 +115,7 @@ class Loader:
     def changed(self) -> None:
         """Take note that the replica changed, or is known for the first time."""
         self._known = True
+        self._forget_others()
         targets = {key: record.version for key, record in self._replica.aliases.items()}
         for key, version in targets.items():
             if self._targets.get(key) != version:
@@ -129,28 +145,33 @@ class Loader:
                     continue
                 self._wake.clear()
         finally:
-            for task in self._tasks.values():
+            tasks = [load.task for load in self._tasks.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def reports(self) -> tuple[LoadedReport, ...]:
         """Return what the node holds, works on, or gave up, in order."""
         snapshot = self._serving.current
         reports = []
         for key in sorted({*self._loaded, *self._tasks, *self._failures}):
-            record = self._replica.versions.get(key)
-            if record is None:
-                continue
-            failure = self._failures.get(key)
-            state = "READY" if key in self._loaded else "FAILED" if failure and key not in self._tasks else "LOADING"
+            held: LoadedModel | VersionRecord
+            reason = ""
+            if key in self._loaded:
+                held, state = self._loaded[key], "READY"
+            elif key in self._tasks:
+                held, state = self._tasks[key].record, "LOADING"
+            else:
+                failure = self._failures[key]
+                held, state, reason = failure.record, "FAILED", failure.reason
             reports.append(
                 LoadedReport(
-                    model=record.model,
-                    version=record.version,
-                    digest=record.digest,
+                    model=held.model,
+                    version=held.version,
+                    digest=held.digest,
                     state=state,
-                    reason=failure.reason if failure and state == "FAILED" else "",
-                    size_bytes=record.size_bytes,
+                    reason=reason,
+                    size_bytes=held.size_bytes,
                     aliases=tuple(snapshot.aliases_of(*key)) if snapshot else (),
                 )
             )
@@ -168,6 +189,23 @@ class Loader:
         for model, versions in by_model.items():
             keys += [(model, version) for version in sorted(versions, reverse=True)[: self._keep_newest]]
         return [key for key in dict.fromkeys(keys) if key in self._replica.versions]
+
+    def _is_current(self, key: Key, uid: int, digest: str) -> bool:
+        model, record = self._replica.models.get(key[0]), self._replica.versions.get(key)
+        return model is not None and record is not None and (model.uid, record.digest) == (uid, digest)
+
+    def _forget_others(self) -> None:
+        """Forget what is held, worked on or given up under numbers that mean something else now."""
+        for key, loaded in list(self._loaded.items()):
+            if not self._is_current(key, loaded.uid, loaded.digest):
+                del self._loaded[key]
+                log.warning("version_replaced", model=key[0], version=key[1], digest=loaded.digest)
+        for key, failure in list(self._failures.items()):
+            if not self._is_current(key, failure.uid, failure.record.digest):
+                del self._failures[key]
+        for key, load in self._tasks.items():
+            if not self._is_current(key, load.uid, load.record.digest):
+                load.task.cancel()
 
     def _publish(self) -> None:
         self._swap()
@@ -206,25 +244,28 @@ class Loader:
             failure = self._failures.get(key)
             if failure is not None and (failure.retry_at is None or failure.retry_at > now):
                 continue
-            task = asyncio.create_task(self._load(self._replica.versions[key]))
+            record, uid = self._replica.versions[key], self._replica.models[key[0]].uid
+            task = asyncio.create_task(self._load(record, uid))
             task.add_done_callback(lambda _: self._wake.set())
-            self._tasks[key] = task
+            self._tasks[key] = _Load(record, uid, task)
 
     def _reap(self) -> None:
-        done = {key: task for key, task in self._tasks.items() if task.done()}
-        for key, task in done.items():
+        done = {key: load for key, load in self._tasks.items() if load.task.done()}
+        for key, load in done.items():
             del self._tasks[key]
-            error = task.exception()
+            error = None if load.task.cancelled() else load.task.exception()
+            if load.task.cancelled() or not self._is_current(key, load.uid, load.record.digest):
+                continue
             if error is None:
                 self._failures.pop(key, None)
-                self._loaded[key] = task.result()
-                log.info("version_ready", model=key[0], version=key[1], digest=task.result().digest)
+                self._loaded[key] = load.task.result()
+                log.info("version_ready", model=key[0], version=key[1], digest=load.record.digest)
             else:
-                self._fail(key, error)
+                self._fail(key, load, error)
         if done:
             self._publish()
 
-    def _fail(self, key: Key, error: BaseException) -> None:
+    def _fail(self, key: Key, load: _Load, error: BaseException) -> None:
         attempts = self._failures[key].attempts + 1 if key in self._failures else 1
         retry_at = None
         if isinstance(error, LoadError):
@@ -235,7 +276,7 @@ class Loader:
             retry_at = asyncio.get_running_loop().time() + pause
         else:  # a defect: shown, and not tried again until an alias moves to the version
             reason = f"failed to load: {type(error).__name__}"
-        self._failures[key] = _Failure(reason, attempts, retry_at)
+        self._failures[key] = _Failure(load.record, load.uid, reason, attempts, retry_at)
         expected = isinstance(error, (LoadError, LinkError, NeuralMeshError, OSError))
         log.error(
             "version_failed",
@@ -258,17 +299,20 @@ class Loader:
             return None
         return max(min(moments) - asyncio.get_running_loop().time(), 0.001)
 
-    async def _load(self, record: VersionRecord) -> LoadedModel:
+    async def _load(self, record: VersionRecord, uid: int) -> LoadedModel:
         backend = self._backends.get(record.kind)
         if backend is None:
             raise LoadError(f"no backend for kind {record.kind!r}")
         files = await self._artifacts.files(record)
-        loop = asyncio.get_running_loop()
-        runner, checked = await loop.run_in_executor(self._threads, _open, backend, files, record)
+        seconds = OPEN_SECONDS
+        try:
+            runner, checked = await self._opening.run(lambda ending: _open(backend, files, record, ending), seconds)
+        except EndedError as error:
+            raise LoadError(f"opening and warm-up took more than {seconds:g} seconds") from error
         return LoadedModel(
             model=record.model,
             version=record.version,
-            uid=self._replica.models[record.model].uid,
+            uid=uid,
             digest=record.digest,
             kind=record.kind,
             signature=checked.signature,
@@ -282,6 +326,8 @@ class Loader:
         )
 
 
-def _open(backend: Backend, files: Mapping[str, Path], record: VersionRecord) -> tuple[Model, warmup.Checked]:
-    runner = backend.load(files)
-    return runner, warmup.check(runner, record.signature)
+def _open(
+    backend: Backend, files: Mapping[str, Path], record: VersionRecord, ending: Ending
+) -> tuple[Model, warmup.Checked]:
+    runner = backend.load(files, ending)
+    return runner, warmup.check(runner, record.signature, ending)

@@ -74,7 +74,7 @@ class InferenceServicer:
             served = self._serving.snapshot().resolve(request.model_name, request.model_version)
             loaded = served.loaded
             _check_deadline(remaining)
-            return await self._infer(loaded, served.subject, request, started)
+            return await self._infer(loaded, served.subject, request, started, remaining)
         except NeuralMeshError as error:
             failure = error
         except asyncio.CancelledError:
@@ -86,10 +86,12 @@ class InferenceServicer:
         await abort(context, failure)
         raise AssertionError("abort returned")
 
-    async def _infer(self, loaded: LoadedModel, subject: bytes, request: Any, started: int) -> bytes:
+    async def _infer(
+        self, loaded: LoadedModel, subject: bytes, request: Any, started: int, remaining: float | None
+    ) -> bytes:
         inputs, chosen = convert.read_inputs(loaded, request)
         read = time.perf_counter_ns()
-        outputs = await self._execution.run(loaded, inputs.rows, inputs.raw, inputs.arrays)
+        outputs = await self._execution.run(loaded, inputs.rows, inputs.raw, inputs.arrays, remaining)
         ran = time.perf_counter_ns()
         prediction_id = self._issuer.issue(subject, (time.monotonic_ns() - self._started_ns) // 1_000_000)
         answer = convert.write_infer(loaded, request, [outputs[place] for place in chosen], prediction_id, self._node)

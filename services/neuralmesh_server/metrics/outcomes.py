@@ -34,7 +34,7 @@ class Joined:
 def record(ledger: Ledger, identifier: str, truth: Labels) -> Joined | None:
     """Record the true labels of one prediction; None while the prediction has not been reported.
 
-    While it waits nothing is counted, so a later outcome takes its place: a wrong first one must not keep out the right.
+    While it waits nothing is counted, so a later outcome replaces it: a wrong first one must not block the right one.
 
     Raises:
         InvalidArgumentError: PREDICTION_ID_INVALID: no node gives such ids. OUTCOME_INVALID: labels do not fit.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuralmesh_server import prediction_id
-from neuralmesh_server.errors import FailedPreconditionError
+from neuralmesh_server.errors import FailedPreconditionError, InvalidArgumentError
 from neuralmesh_server.registry.ledger import record
 from neuralmesh_server.registry.records import NodeRegistered
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from neuralmesh_server.prediction_id import PredictionId
     from neuralmesh_server.registry.records import Event, Origin, Version
     from neuralmesh_server.registry.store import Store, Transaction, View
+
+LATEST_MS = 253_402_300_799_999
+"""Last millisecond of the year 9999; the contract's Timestamp ends there, and an id can say more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,22 @@ class Tracer:
                 raise prediction_id.invalid(text, "its node never registered")
             if not parsed.verify(known[0]):
                 raise prediction_id.invalid(text, "its checksum does not hold")
+            if parsed.epoch_ms + parsed.offset_ms > LATEST_MS:
+                raise _unresolved(text, "carries a time beyond the year 9999: its node's clock was wrong")
             model = view.model_of(parsed.model_uid)
             version = None if model is None else view.version(model, parsed.version)
             if model is None or version is None or not parsed.matches_digest(version.digest):
-                raise prediction_id.invalid(text, "the registry has no such version")
+                raise _unresolved(
+                    text,
+                    f"is genuine, but this registry has no such version (model number {parsed.model_uid}, "
+                    f"version {parsed.version}); was it restored from another copy?",
+                )
             moves = view.moves_in_force(model, parsed.version, parsed.revision)
             return Trace(parsed, version, tuple(moves))
 
         return await self._store.read(rule)
+
+
+def _unresolved(text: str, why: str) -> InvalidArgumentError:
+    """Return the error for an id that a node did issue, or that nothing tells from one."""
+    return InvalidArgumentError("PREDICTION_ID_INVALID", f"prediction id {text!r} {why}", id=text)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from neuralmesh_server.errors import AbortedError, InvalidArgumentError
+from neuralmesh_server.errors import AbortedError, InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -45,7 +45,7 @@ class Content(Protocol):
         """Say whether an artifact is complete."""
 
     def size(self, digest: str) -> int:
-        """Return the size of a complete artifact."""
+        """Return the size of a complete artifact; raises ARTIFACT_NOT_FOUND."""
 
     def committed(self, digest: str) -> int:
         """Return how much of an incomplete artifact is stored."""
@@ -110,9 +110,8 @@ class Transfers:
 
     async def sizes(self, digests: tuple[str, ...]) -> dict[str, int]:
         """Return the size of each of the given artifacts that is stored completely."""
-        return await self._run(
-            lambda: {digest: self._content.size(digest) for digest in digests if self._content.has(digest)}
-        )
+        stored = await self._run(lambda: [self._stored(digest) for digest in digests])
+        return {found.digest: found.committed for found in stored if found.complete}
 
     async def upload(self, chunks: AsyncIterator[Chunk]) -> Stored:
         """Take an artifact in; a stream that ends early leaves its part for a resume.
@@ -184,9 +183,10 @@ class Transfers:
         return Stored(first.digest, incoming.offset, complete=False)
 
     def _stored(self, digest: str) -> Stored:
-        if self._content.has(digest):
+        try:
             return Stored(digest, self._content.size(digest), complete=True)
-        return Stored(digest, self._content.committed(digest), complete=False)
+        except NotFoundError:
+            return Stored(digest, self._content.committed(digest), complete=False)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -41,6 +41,10 @@ DATATYPES = frozenset(
 )
 LABEL_DATATYPES = frozenset({"INT64", "BYTES"})
 
+_LAYOUT = frozenset("\n\t")
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that reorder the text around them, so that it reads as something else."""
+
 _PATH = re.compile(r"[A-Za-z0-9._/-]+", re.ASCII)
 _LARGEST_DIMENSION = 2**53 - 1
 
@@ -51,12 +55,16 @@ def invalid(field: str, why: str, **metadata: object) -> InvalidArgumentError:
 
 
 def text(field: str, value: str, limit: int) -> str:
-    """Return free text of at most `limit` bytes. NUL is refused: not every store can hold it."""
+    """Return free text of at most `limit` bytes, in which newline and tab are the only control characters.
+
+    The others would steer the terminal of whoever reads the history.
+    """
     size = len(value.encode())
     if size > limit:
         raise invalid(field, f"has {size} bytes; at most {limit} are permitted", size=size, limit=limit)
-    if "\0" in value:
-        raise invalid(field, "contains NUL")
+    for character in value:
+        if (unicodedata.category(character) == "Cc" and character not in _LAYOUT) or character in _BIDI:
+            raise invalid(field, f"contains the control character U+{ord(character):04X}")
     return value
 
 

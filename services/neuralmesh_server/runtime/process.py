@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 import uvloop
 
+from neuralmesh_server.settings import SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,6 +57,12 @@ async def _run(make_app: Callable[[], App]) -> None:
         sys.stdout.flush()
         await _stopped_or_failed(stop, getattr(app, "failure", None))
         log.info("service_stopping", service=app.name)
+    except SettingsError:
+        raise  # says everything there is to say
+    except Exception:
+        # The command line prints one line for whoever typed it; where it happened belongs in the log.
+        log.exception("service_failed", service=app.name)
+        raise
     finally:
         await app.stop()
     log.info("service_stopped", service=app.name)

@@ -59,7 +59,7 @@ class Server:
         """Listen; returns the address with the port that was bound.
 
         Raises:
-            SettingsError: The address cannot be bound.
+            SettingsError: The address cannot be bound, or a TLS file is wrong.
         """
         collector = _HandlerCollector()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, collector)
@@ -72,11 +72,12 @@ class Server:
         server = grpc.aio.server(options=SERVER_OPTIONS)
         server.add_generic_rpc_handlers([*self._handlers, *collector.handlers])
         listen = self._settings.listen
+        credentials = None if self._settings.tls is None else server_credentials(self._settings.tls)
         try:
-            if self._settings.tls is None:
+            if credentials is None:
                 port = server.add_insecure_port(str(listen))
             else:
-                port = server.add_secure_port(str(listen), server_credentials(self._settings.tls))
+                port = server.add_secure_port(str(listen), credentials)
         except RuntimeError as error:
             raise SettingsError(f"cannot listen on {listen}: the port is taken or not permitted") from error
         await self.set_serving(serving=False)

@@ -39,6 +39,7 @@ class AsyncConnection:
         self._tls = tls
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
+        self._closed = False
 
     async def unary(
         self,
@@ -82,13 +83,16 @@ class AsyncConnection:
             yield response
 
     async def close(self) -> None:
-        """Close the channel, which ends all its calls; a further call opens another."""
+        """Close the channel for good, which ends all its calls; a further call raises RuntimeError."""
+        self._closed = True
         channel, self._channel = self._channel, None
         self._methods.clear()
         if channel is not None:
             await channel.close()
 
     def _method(self, name: str, answer: type[Any]) -> Any:
+        if self._closed:
+            raise RuntimeError("the client is closed")
         found = self._methods.get(name)
         if found is None:
             found = self._methods[name] = self._open_method(name, answer)

@@ -132,9 +132,13 @@ class Client:
     def rollback(
         self, model: str, *, alias: str = "production", to_version: int | None = None, reason: str = ""
     ) -> registry_service_pb2.RollbackAliasResponse:
-        """Undo the last promotion of an alias, or all after the one that set `to_version`."""
+        """Undo the last promotion of an alias, or all after the one that set `to_version`.
+
+        When somebody else moves the alias at the same moment, nothing is undone and AbortedError is raised.
+        """
+        etag = (self.registry.get_alias(model, alias)).etag
         return self.registry.rollback_alias(
-            model, alias, to_version=to_version or 0, reason=reason, request_id=new_request_id()
+            model, alias, to_version=to_version or 0, etag=etag, reason=reason, request_id=new_request_id()
         )
 
     def infer(
@@ -177,7 +181,7 @@ class Client:
         return self.registry.trace_prediction(prediction_id)
 
     def close(self) -> None:
-        """Close all channels."""
+        """Close all channels; a further call raises RuntimeError."""
         for connection in self._connections:
             connection.close()
 
