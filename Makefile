@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 TOOLS := .tools
 TOOLS_STAMP := $(TOOLS)/.stamp
+PEERS_STAMP := $(TOOLS)/peers/.stamp
 
 NATIVE := $(wildcard native/src/*.c native/src/*.h native/include/*.h native/liam_core/_build.py)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-interop lint types format generate breaking tools bench lock clean
+.PHONY: help setup demo up test test-interop lint types format generate breaking tools peers bench bench-serving bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -33,7 +34,7 @@ up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
 test: $(STAMP) ## every test that needs nothing but PyPI
 	$(BIN)/pytest --ignore=tests/interop
 
-test-interop: $(TOOLS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
+test-interop: $(TOOLS_STAMP) $(PEERS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
 	buf lint
 	$(BIN)/pytest tests/interop
 
@@ -57,14 +58,25 @@ generate: $(STAMP) ## stubs from protos, the synchronous client from the asynchr
 breaking: $(TOOLS_STAMP) ## hold the contracts against those of AGAINST (a commit; HEAD unless given)
 	buf breaking --against '.git#ref=$(or $(AGAINST),HEAD)'
 
-tools: $(TOOLS_STAMP) ## what PyPI does not hold, into .tools: grpcurl, ghz, buf, h2load, docker-compose, interop venv
+tools: $(TOOLS_STAMP) ## what PyPI does not hold, into .tools: grpcurl, ghz, grpc-health-probe, buf, h2load, docker-compose, interop venv
 
-$(TOOLS_STAMP): $(STAMP) requirements/interop.txt tools/install.sh
+$(TOOLS_STAMP): $(STAMP) requirements/interop.txt tools/install.sh clients/node/package-lock.json
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/install.sh '$(TOOLS)'
 	@touch $@
 
-bench: $(TOOLS_STAMP) ## serving benchmark; fails where a target is missed; WRITE=1 updates the pages
-	$(BIN)/python bench/serving.py $(if $(WRITE),--write)
+peers: $(PEERS_STAMP) ## MLServer and tritonserver, each in an environment of its own in .tools/peers (700 MB)
+
+$(PEERS_STAMP): bench/peers/install.sh
+	@PYTHON='$(PYTHON)' UV='$(UV)' bash bench/peers/install.sh '$(TOOLS)/peers'
+	@touch $@
+
+bench-serving: $(TOOLS_STAMP) $(PEERS_STAMP) ## the speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n
+	$(BIN)/python bench/serving.py $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench: bench-serving ## the same
+
+bench-load: $(TOOLS_STAMP) ## `neuralmesh load`, ghz and h2load against one node, one after the other
+	$(BIN)/python bench/load_tools.py
 
 lock: ## resolve requirements/*.txt again under requirements/pins.txt
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/lock.sh

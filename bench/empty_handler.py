@@ -1,7 +1,7 @@
 """The yardstick: a handler that does nothing, on the transport of docs/adr/0001-transport.md.
 
-`python -m bench.empty_handler ANSWER` answers every ModelInfer with the bytes of the file ANSWER. What our server costs
-above this one is ours.
+`python -m bench.empty_handler ANSWER` answers every ModelInfer with the bytes of the file ANSWER; with `--echo` in
+place of the file, with the request's own bytes. What our server costs above this one is ours.
 """
 
 from __future__ import annotations
@@ -20,22 +20,26 @@ from neuralmesh_server.settings import Endpoint  # noqa: E402
 
 
 class EmptyHandlerApp:
-    """Serves one constant answer."""
+    """Serves one constant answer, or where that is None, the request itself."""
 
     name = "empty"
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: bytes | None) -> None:
         self._answer = answer
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> Endpoint:
         """Listen on a port of loopback."""
+        constant = self._answer
 
         async def answer(_request: bytes, _context: grpc.aio.ServicerContext) -> bytes:
-            return self._answer
+            return constant
+
+        async def echo(request: bytes, _context: grpc.aio.ServicerContext) -> bytes:
+            return request
 
         server = grpc.aio.server(options=transport.SERVER_OPTIONS)
-        handlers = {"ModelInfer": grpc.unary_unary_rpc_method_handler(answer)}
+        handlers = {"ModelInfer": grpc.unary_unary_rpc_method_handler(echo if constant is None else answer)}
         server.add_generic_rpc_handlers(
             [grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers)]
         )
@@ -51,4 +55,4 @@ class EmptyHandlerApp:
 
 
 if __name__ == "__main__":
-    process.run(lambda: EmptyHandlerApp(Path(sys.argv[1]).read_bytes()))
+    process.run(lambda: EmptyHandlerApp(None if sys.argv[1] == "--echo" else Path(sys.argv[1]).read_bytes()))

@@ -11,6 +11,8 @@ import queue
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
-TICKS = os.sysconf("SC_CLK_TCK")
 SERVICES = ("registry", "metrics", "inference")
 
 
@@ -36,13 +37,14 @@ class ServerProcess:
         command: Arguments after the interpreter.
         env: Variables on top of this process's.
         log: Where its standard error goes.
+        program: What is started, when it is not this interpreter.
     """
 
-    def __init__(self, command: Sequence[str], env: dict[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], env: dict[str, str], log: Path, program: str = sys.executable) -> None:
         self._log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, *command],
+                [program, *command],
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
                 cwd=log.parent,
                 stdin=subprocess.DEVNULL,
@@ -82,17 +84,30 @@ class ServerProcess:
         if status != 0:
             raise ProcessError(f"ended with status {status}\n{self._tail()}")
 
+    def end(self) -> None:
+        """Ask it to stop, kill it where it does not, and take no interest in how it ended: for others' servers."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+
     def kill(self) -> None:
         """End it without mercy, for cleaning up after another failure."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
 
+    @property
+    def running(self) -> bool:
+        """Say whether it has not ended."""
+        return self._process.poll() is None
+
     def cpu_seconds(self) -> float:
-        """Processor time of all threads so far, user and system."""
-        # The name in brackets may hold spaces; utime and stime are fields 14 and 15, counted from 1.
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Processor time of the process and of all below it so far, user and system, to the nanosecond."""
+        return sum(_cpu_seconds(pid) for pid in family(self.pid))
 
     def memory(self) -> Memory:
         """Memory that it holds now."""
@@ -112,6 +127,30 @@ class ServerProcess:
 
     def _tail(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that it started and they started, as far as they still run."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(FileNotFoundError, ProcessLookupError):
+            # The name in brackets may hold spaces; the parent is the second field behind it.
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    # The kernel's clock of another process (clock_getcpuclockid); /proc counts in hundredths of a second.
+    try:
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0  # it ended in the meantime
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +188,29 @@ class Suite:
         if kind is not None:
             self._kill()
             return
-        for name in reversed(SERVICES):
-            self.processes[name].stop()
+        failures = []
+        for name in reversed(self.processes):
+            try:
+                self.processes[name].stop()
+            except ProcessError as error:  # the others are to be stopped all the same
+                failures.append(f"{name} {error}")
+        if failures:
+            raise ProcessError("\n".join(failures))
+
+    def node(self, name: str, env: dict[str, str], arguments: Sequence[str] = ()) -> tuple[ServerProcess, str]:
+        """Start one more inference node of these services; returns it and its address. It stops with the others."""
+        variables = {
+            "NEURALMESH_INFERENCE_LISTEN": "127.0.0.1:0",
+            "NEURALMESH_INFERENCE_DATA": str(self.folder / name),
+            "NEURALMESH_REGISTRY": self.addresses["registry"],
+            "NEURALMESH_METRICS": self.addresses["metrics"],
+            "NEURALMESH_NODE": name,
+            **env,
+        }
+        command = ["-m", "neuralmesh_server", "inference", *arguments]
+        process = ServerProcess(command, variables, self.folder / f"{name}.log")
+        self.processes[name] = process
+        return process, process.listening("inference")
 
     def _start(self, name: str) -> None:
         upper = name.upper()

@@ -52,12 +52,12 @@ class Service:
 @contextmanager
 def running_services(data: Path) -> Iterator[dict[str, Service]]:
     """Run registry, metrics and inference; what still runs at the end is killed."""
-    registry = Service("registry", data).start()
-    metrics = Service("metrics", data).start()
-    inference = Service("inference", data, NEURALMESH_REGISTRY=registry.address, NEURALMESH_METRICS=metrics.address)
-    services = {"registry": registry, "metrics": metrics, "inference": inference}
+    registry, metrics = Service("registry", data), Service("metrics", data)
+    services = {"registry": registry, "metrics": metrics}
     try:
-        inference.start()
+        addresses = {f"NEURALMESH_{name.upper()}": service.start().address for name, service in services.items()}
+        services["inference"] = Service("inference", data, **addresses)
+        services["inference"].start()
         yield services
     finally:
         for service in services.values():

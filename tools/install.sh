@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs into TOOLS what `make test-interop` and `make bench` need and PyPI does not hold, at pinned versions:
-#   grpcurl, ghz (Go), buf (npm), h2load and docker-compose (Debian), and a second virtual environment with kserve.
+#   grpcurl, ghz, grpc-health-probe (Go), buf and the Node client's packages (npm), h2load and docker-compose (Debian), and a second virtual environment with kserve.
 #   PYTHON=python3.11 UV= bash tools/install.sh .tools
 # What is there already is kept. Debian packages are installed where they are missing, which needs root.
 set -euo pipefail
 
 GRPCURL=v1.9.3
 GHZ=v0.120.0
+HEALTH_PROBE=v0.4.61
 BUF=1.75.0
 GO_AT_LEAST=1.22
 
@@ -90,6 +91,15 @@ install_buf() {
     touch "$stamp"
 }
 
+# The packages of clients/node, as its lock file says.
+install_node_client() {
+    local stamp="$tools/.node-client"
+    [ -e "$stamp" ] && [ ! clients/node/package-lock.json -nt "$stamp" ] && [ -d clients/node/node_modules ] && return 0
+    say "installing the packages of clients/node"
+    (cd clients/node && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null)
+    touch "$stamp"
+}
+
 # tritonclient and kserve register the same protobuf files and cannot share a process, so kserve gets its own environment.
 install_interop_environment() {
     local venv="$tools/interop"
@@ -110,12 +120,14 @@ install_interop_environment() {
 install_debian
 go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL"
 go_tool ghz github.com/bojand/ghz/cmd/ghz "$GHZ"
+go_tool grpc-health-probe github.com/grpc-ecosystem/grpc-health-probe "$HEALTH_PROBE"
 install_buf
+install_node_client
 install_interop_environment
 
 export PATH="$tools/bin:$PATH"
-for command in grpcurl ghz buf h2load docker-compose node; do
+for command in grpcurl ghz grpc-health-probe buf h2load docker-compose node; do
     command -v "$command" >/dev/null 2>&1 || fail "$command is still absent"
 done
 buf --version >/dev/null 2>&1 || fail "buf does not run"
-say "ready: grpcurl $GRPCURL, ghz $GHZ, buf $BUF, $(h2load --version), $(docker-compose version --short 2>/dev/null | sed 's/^/docker-compose /')"
+say "ready: grpcurl $GRPCURL, ghz $GHZ, grpc-health-probe $HEALTH_PROBE, buf $BUF, $(h2load --version), $(docker-compose version --short 2>/dev/null | sed 's/^/docker-compose /')"

@@ -23,6 +23,7 @@ NAMES = {
     "AsyncRegistry": "Registry",
     "AsyncMetrics": "Metrics",
     "AsyncInference": "Inference",
+    "AsyncNode": "Node",
     "_async": "_sync",
     "offload_async": "offload_sync",
     "pause_async": "pause_sync",

@@ -2,9 +2,11 @@
 
 Paths are relative to the repository root, where setuptools runs. The library is built for the baseline
 machine: the kernel's files raise the instruction set by themselves, function by function. The declarations
-repeat `liam.h`; the C compiler checks them against it, and a test checks that none is missing.
+repeat `liam.h`; the C compiler checks them against it, and a test checks that none is missing. Those of the serving
+codec are read from `oip.h` itself.
 """
 
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -110,12 +112,27 @@ int liam_network_run(const liam_network *net, const void *x, size_t rows, void *
                      void *scratch, size_t scratch_bytes);
 """
 
+
+def declarations(header: str) -> str:
+    """Return a header of plain C declarations and numbers as cffi reads it: without comments and preprocessing."""
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    text = re.sub(r"#ifdef __cplusplus\n.*?#endif\n", "", text, flags=re.DOTALL)
+    return "\n".join(
+        line.replace("(-", "-").rstrip(")") if line.startswith("#define") else line
+        for line in text.splitlines()
+        if line.strip() and not re.match(r"#(ifndef|include|endif|define OIP_H$)", line)
+    )
+
+
+OIP_CDEF = declarations(Path("native/include/oip.h").read_text(encoding="utf-8"))
+
 LEVELS = ("scalar", "avx2", "avx512")
 FAMILIES = ("encode", "pack", "xnor")
 SOURCES = [
     *(f"native/src/{name}.c" for name in ("cpu", "dispatch", "self_test", "pack", "xnor")),
     *(f"native/src/{name}.c" for name in ("network_prepare", "network_run")),
     *(f"native/src/{family}_{level}.c" for family in FAMILIES for level in LEVELS),
+    *(f"native/src/oip_{name}.c" for name in ("answer", "id", "keep", "read", "sha256", "stats", "table")),
 ]
 
 # Scores must not depend on the level: no fused multiply-add. The scalar level is the reference: no
@@ -131,9 +148,10 @@ GNU_FLAGS = [
 
 ffibuilder = FFI()
 ffibuilder.cdef(CDEF)
+ffibuilder.cdef(OIP_CDEF)
 ffibuilder.set_source(
     "liam_core._liam",
-    '#include "liam.h"',
+    '#include "oip.h"',
     sources=SOURCES,
     include_dirs=["native/include", "native/src"],
     depends=sorted(str(path) for folder in ("include", "src") for path in Path("native", folder).glob("*.h")),

@@ -72,6 +72,16 @@ class BinaryNetwork:
         """Bytes of memory that the network holds, without the scratch of its runs."""
         return self._memory.nbytes
 
+    @property
+    def handle(self) -> Any:
+        """The prepared network, for C; it lives as long as this object."""
+        return self._net
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of scratch for one run."""
+        return self._scratch_bytes
+
     def describe(self) -> dict[str, Any]:
         """Return the format, the signature as the Open Inference Protocol has it, and the widths."""
         return {

@@ -87,5 +87,6 @@ void test_pack(void);
 void test_xnor(void);
 void test_network(void);
 void test_errors(void);
+void test_oip(void);
 
 #endif

@@ -6,6 +6,8 @@ Every error carries a `reason` from the contract's `ErrorReason` (without its pr
 
 from __future__ import annotations
 
+from typing import ClassVar, Self
+
 
 class NeuralMeshError(Exception):
     """A failure that the caller is told about.
@@ -14,7 +16,14 @@ class NeuralMeshError(Exception):
         reason: A name of the contract's ErrorReason without the ERROR_REASON_ prefix.
         message: A sentence for people that names what is wrong.
         metadata: Every variable of the message, by lowerCamel name.
+
+    Attributes:
+        code: Name of the canonical status of this kind of failure.
+        retry_seconds: When the caller may try again, in seconds from now; None where nothing is known.
     """
+
+    code: ClassVar[str] = "INTERNAL"
+    retry_seconds: float | None = None
 
     def __init__(self, reason: str, message: str, /, **metadata: object) -> None:
         super().__init__(message)
@@ -22,53 +31,82 @@ class NeuralMeshError(Exception):
         self.message = message
         self.metadata = {key: str(value) for key, value in metadata.items()}
 
+    def retry_after(self, seconds: float) -> Self:
+        """Say when the caller may try again; returns the error."""
+        self.retry_seconds = seconds
+        return self
+
 
 class InvalidArgumentError(NeuralMeshError):
     """The request is wrong whatever the state of the system."""
+
+    code = "INVALID_ARGUMENT"
 
 
 class NotFoundError(NeuralMeshError):
     """What the request names does not exist."""
 
+    code = "NOT_FOUND"
+
 
 class AlreadyExistsError(NeuralMeshError):
     """What the request would create exists."""
+
+    code = "ALREADY_EXISTS"
 
 
 class AbortedError(NeuralMeshError):
     """A concurrent change won; read again and decide again."""
 
+    code = "ABORTED"
+
 
 class FailedPreconditionError(NeuralMeshError):
     """The state of the system forbids the request; a retry alone does not help."""
+
+    code = "FAILED_PRECONDITION"
 
 
 class UnavailableError(NeuralMeshError):
     """Nothing ran, and a retry is safe."""
 
+    code = "UNAVAILABLE"
+
 
 class ResourceExhaustedError(NeuralMeshError):
     """A limit or the space is used up."""
+
+    code = "RESOURCE_EXHAUSTED"
 
 
 class DeadlineExceededError(NeuralMeshError):
     """The deadline passed before the work began."""
 
+    code = "DEADLINE_EXCEEDED"
+
 
 class NotSupportedError(NeuralMeshError):
     """This server does not offer what was asked."""
+
+    code = "UNIMPLEMENTED"
 
 
 class UnauthenticatedError(NeuralMeshError):
     """The caller did not prove who it is."""
 
+    code = "UNAUTHENTICATED"
+
 
 class PermissionDeniedError(NeuralMeshError):
     """The caller may not do this."""
 
+    code = "PERMISSION_DENIED"
+
 
 class DataLossError(NeuralMeshError):
     """Stored bytes are not what they were."""
+
+    code = "DATA_LOSS"
 
 
 class InternalError(NeuralMeshError):
@@ -88,6 +126,7 @@ REASONS = frozenset(
         "VERSION_NOT_FOUND",
         "ALIAS_NOT_FOUND",
         "ARTIFACT_NOT_FOUND",
+        "RECEIPT_NOT_FOUND",
         "MODEL_EXISTS",
         "VERSION_CONTENT_EXISTS",
         "ETAG_MISMATCH",
@@ -99,17 +138,25 @@ REASONS = frozenset(
         "NEVER_PROMOTED",
         "REVISION_AHEAD",
         "NODE_KEY_CONFLICT",
+        "PROOF_REQUIRED",
+        "PROOF_INVALID",
+        "PROOF_INSUFFICIENT",
+        "BATCHING_REFUSED",
         "PREDICTION_ID_INVALID",
         "INPUT_INVALID",
         "OUTPUT_INVALID",
         "PARAMETER_INVALID",
         "OUTCOME_INVALID",
         "OUTCOME_CONFLICT",
+        "RECEIPT_INCOMPLETE",
+        "NOTHING_TO_PROVE",
+        "LOAD_FAILED",
         "VERSION_NOT_READY",
         "NOT_SERVING",
         "PEER_UNREACHABLE",
         "STORAGE_FULL",
         "LIMIT_EXCEEDED",
+        "QUEUE_FULL",
         "DEADLINE_EXPIRED",
         "NOT_SUPPORTED",
         "UNAUTHENTICATED",
@@ -118,6 +165,8 @@ REASONS = frozenset(
         "MODEL_FAILED",
         "ARTIFACT_CORRUPT",
         "CANCELLED",
+        "UPSTREAM_FAILED",
+        "HOPS_EXCEEDED",
     ]
 )
 """Every reason of the contract."""

@@ -7,53 +7,40 @@ cannot be read raises SettingsError, which names it. Defaults bind to loopback.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuralmesh_server.endpoint import UNIX, Endpoint, SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = [
+    "INFERENCE_PORT",
+    "METRICS_HTTP_PORT",
+    "METRICS_PORT",
+    "REGISTRY_PORT",
+    "Endpoint",
+    "InferenceSettings",
+    "MetricsSettings",
+    "RegistrySettings",
+    "ServerSettings",
+    "SettingsError",
+    "TlsSettings",
+    "UpstreamCredentials",
+    "UpstreamSettings",
+    "read_flag",
+    "read_number",
+]
 
 REGISTRY_PORT = 8003
 INFERENCE_PORT = 8001
 METRICS_PORT = 8004
 METRICS_HTTP_PORT = 8002
+MAX_WORKERS = 64
 
 _NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
-
-
-class SettingsError(ValueError):
-    """A setting is missing or wrong; the message names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A host and a port; port 0 lets the system choose when listening."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str, *, name: str) -> Endpoint:
-        """Read `host:port` or `[ipv6]:port`; `name` is the setting that an error names."""
-        host, separator, port = text.rpartition(":")
-        if not separator or not host or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or int(port) > 65535:
-            raise SettingsError(f"{name}: {text!r} is not host:port")
-        return cls(host.strip("[]"), int(port))
-
-    @property
-    def is_loopback(self) -> bool:
-        """True when only this machine can reach the endpoint."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +76,39 @@ class ServerSettings:
         tls: Mutual TLS, or None for plain text.
         insecure: Permit plain text on an address that others can reach.
         drain_seconds: How long accepted calls may go on after the signal to stop.
+        tokens: File of those who may call (see runtime.tokens); None lets everybody call who reaches the server, which
+            is this machine, or the holders of certificates that the authority signed.
+        socket: Unix socket beside `listen`, in plain text.
+        shared_port: Other processes listen on the same port; the system deals connections out to them.
     """
 
     listen: Endpoint
     tls: TlsSettings | None = None
     insecure: bool = False
     drain_seconds: float = 10.0
+    tokens: Path | None = None
+    socket: Endpoint | None = None
+    shared_port: bool = False
 
     def __post_init__(self) -> None:
         if not self.listen.is_loopback and self.tls is None and not self.insecure:
             raise SettingsError(
-                f"listening on {self.listen} without TLS would let anyone on the network in: set NEURALMESH_TLS_CERT, "
-                "NEURALMESH_TLS_KEY and NEURALMESH_TLS_CA (`neuralmesh certs` makes them), or pass --insecure"
+                f"listening on {self.listen} without TLS would let anyone on the network "
+                f"{'read tokens' if self.tokens else 'in'}: set NEURALMESH_TLS_CERT, NEURALMESH_TLS_KEY and "
+                "NEURALMESH_TLS_CA (`neuralmesh certs` makes them), or pass --insecure"
             )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], prefix: str, default_port: int) -> ServerSettings:
-        """Read {prefix}_LISTEN, the TLS variables, NEURALMESH_INSECURE and NEURALMESH_DRAIN_SECONDS."""
-        name = f"{prefix}_LISTEN"
+        """Read {prefix}_LISTEN, {prefix}_SOCKET and NEURALMESH_TLS_*, _INSECURE, _DRAIN_SECONDS and _TOKENS."""
+        name, socket = f"{prefix}_LISTEN", f"{prefix}_SOCKET"
         return cls(
             listen=Endpoint.parse(env.get(name, f"127.0.0.1:{default_port}"), name=name),
             tls=TlsSettings.from_env(env),
             insecure=read_flag(env, "NEURALMESH_INSECURE"),
             drain_seconds=read_number(env, "NEURALMESH_DRAIN_SECONDS", 10.0),
+            tokens=Path(env["NEURALMESH_TOKENS"]) if env.get("NEURALMESH_TOKENS") else None,
+            socket=Endpoint.unix(env[socket].removeprefix(UNIX), name=socket) if env.get(socket) else None,
         )
 
 
@@ -139,6 +136,59 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamCredentials:
+    """What calls of one upstream carry.
+
+    Attributes:
+        address: The one address that they are meant for, so that a descriptor cannot have them sent elsewhere.
+        token: Bearer token; empty for none.
+        authority: PEM file of the authority that signed the upstream's certificate; None for the system's.
+    """
+
+    address: str
+    token: str = field(default="", repr=False)
+    authority: Path | None = None
+
+
+_UPSTREAM = "NEURALMESH_UPSTREAM_"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """What a node permits versions that other servers run.
+
+    Attributes:
+        permitted: Patterns of the addresses that descriptors may name, such as `*.models.internal:8001`.
+        credentials: Credentials by the name that descriptors use.
+    """
+
+    permitted: tuple[str, ...] = ("*",)
+    credentials: Mapping[str, UpstreamCredentials] = field(default_factory=dict)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> UpstreamSettings:
+        """Read NEURALMESH_UPSTREAMS and, for each NAME, NEURALMESH_UPSTREAM_ADDRESS_NAME, _TOKEN_NAME and _CA_NAME."""
+        permitted = tuple(part.strip() for part in env.get("NEURALMESH_UPSTREAMS", "*").split(","))
+        found = {}
+        for variable in env:
+            kind, _, name = variable.removeprefix(_UPSTREAM).partition("_")
+            if not variable.startswith(_UPSTREAM) or not name or kind not in {"ADDRESS", "TOKEN", "CA"}:
+                continue
+            address = f"{_UPSTREAM}ADDRESS_{name}"
+            if not env.get(address):
+                raise SettingsError(f"{variable} needs {address}: the one upstream that it is meant for")
+            authority = env.get(f"{_UPSTREAM}CA_{name}")
+            if authority and not Path(authority).is_file():
+                raise SettingsError(f"{_UPSTREAM}CA_{name}: no file at {authority}")
+            found[name.lower()] = UpstreamCredentials(
+                str(Endpoint.parse(env[address], name=address)),
+                env.get(f"{_UPSTREAM}TOKEN_{name}", ""),
+                Path(authority) if authority else None,
+            )
+        return cls(permitted, found)
+
+
+@dataclass(frozen=True, slots=True)
 class InferenceSettings:
     """Settings of an inference node.
 
@@ -152,6 +202,12 @@ class InferenceSettings:
         telemetry_seconds: Interval of the deltas; at most this much telemetry is lost by a kill.
         labels_per_delta: Most predictions whose labels one delta reports; what is over is counted as dropped.
         reconnect_seconds: Longest pause before the registry is tried again.
+        token: What the node's own calls of registry and metrics carry, where these ask for it.
+        workers: How many processes share the port; each is a node of its own.
+        worker: Number of this process among them, from 1; 0 for a process that is alone or supervises them.
+        shared: Folder of what the workers share; the data folder of a process that is alone.
+        upstreams: What versions of kind `remote` may call.
+        compat: `triton` for Triton's server name, error texts and codes; empty for the node's own.
     """
 
     server: ServerSettings
@@ -163,27 +219,62 @@ class InferenceSettings:
     telemetry_seconds: float = 0.5
     labels_per_delta: int = 5000
     reconnect_seconds: float = 2.0
+    token: str = field(default="", repr=False)
+    workers: int = 1
+    worker: int = 0
+    shared: Path = Path()
+    upstreams: UpstreamSettings = field(default_factory=UpstreamSettings)
+    compat: str = ""
 
     def __post_init__(self) -> None:
+        if self.compat not in {"", "triton"}:
+            raise SettingsError(f"NEURALMESH_COMPAT: {self.compat!r} is not triton")
         if not _NODE_NAME.fullmatch(self.node):
             raise SettingsError(f"NEURALMESH_NODE: {self.node!r} does not match [a-z][a-z0-9-]{{0,62}}")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise SettingsError(f"NEURALMESH_INFERENCE_WORKERS: {self.workers} is not from 1 to {MAX_WORKERS}")
+        if not 0 <= self.worker <= self.workers:
+            raise SettingsError(f"NEURALMESH_INFERENCE_WORKER: {self.worker} is not from 1 to {self.workers}")
+        if self.shared == Path():
+            object.__setattr__(self, "shared", self.data)
+
+    def for_worker(self, number: int) -> InferenceSettings:
+        """Return the settings of one of the workers: a node of its own, with a folder of its own, on the same port.
+
+        The first one has the Unix socket, since a socket's path cannot be shared.
+        """
+        server = replace(self.server, shared_port=True, socket=self.server.socket if number == 1 else None)
+        return replace(
+            self,
+            server=server,
+            node=f"{self.node}-{number}",
+            data=self.data / f"worker-{number}",
+            shared=self.data,
+            worker=number,
+        )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> InferenceSettings:
         """Read NEURALMESH_INFERENCE_*, _NODE, _REGISTRY, _METRICS, _KEEP_NEWEST, _TELEMETRY_SECONDS and so on."""
         metrics = env.get("NEURALMESH_METRICS", f"127.0.0.1:{METRICS_PORT}")
-        return cls(
+        settings = cls(
             server=ServerSettings.from_env(env, "NEURALMESH_INFERENCE", INFERENCE_PORT),
             data=Path(env.get("NEURALMESH_INFERENCE_DATA", "data/inference")),
             node=env.get("NEURALMESH_NODE", "local"),
-            registry=Endpoint.parse(
+            registry=Endpoint.parse_peer(
                 env.get("NEURALMESH_REGISTRY", f"127.0.0.1:{REGISTRY_PORT}"), name="NEURALMESH_REGISTRY"
             ),
-            metrics=Endpoint.parse(metrics, name="NEURALMESH_METRICS") if metrics else None,
+            metrics=Endpoint.parse_peer(metrics, name="NEURALMESH_METRICS") if metrics else None,
             keep_newest=int(read_number(env, "NEURALMESH_KEEP_NEWEST", 8)),
             telemetry_seconds=read_number(env, "NEURALMESH_TELEMETRY_SECONDS", 0.5),
             labels_per_delta=int(read_number(env, "NEURALMESH_LABELS_PER_DELTA", 5000)),
+            token=env.get("NEURALMESH_TOKEN", ""),
+            upstreams=UpstreamSettings.from_env(env),
+            compat=env.get("NEURALMESH_COMPAT", ""),
+            workers=int(read_number(env, "NEURALMESH_INFERENCE_WORKERS", 1)),
         )
+        worker = int(read_number(env, "NEURALMESH_INFERENCE_WORKER", 0))
+        return settings.for_worker(worker) if worker else settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The digest by which a follower proves that it holds exactly the registry's state.
 
-The state is a set of entries, one for each model, version and alias; see `model_entry`, `version_entry` and
-`alias_entry`. The digest is a homomorphic hash (LtHash with 1024 lanes of 16 bits: Lewi, Kim, Maykov, Weis, "Securing
-Update Propagation with Homomorphic Hashing", 2019): an entry is added or taken away without touching the others, in any
-order, so that both sides keep it current for the price of one hash a change.
+The state is a set of entries, one for each model, version, alias and policy; see `model_entry`, `version_entry`,
+`alias_entry` and `policy_entry`. The digest is a homomorphic hash (LtHash with 1024 lanes of 16 bits: Lewi, Kim,
+Maykov, Weis, "Securing Update Propagation with Homomorphic Hashing", 2019): an entry is added or taken away without
+touching the others, in any order, so that both sides keep it current for the price of one hash a change.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def alias_entry(model: str, alias: str, revision: int, state: canonical.Fact, pr
         model: Name of the model.
         alias: Name of the alias.
         revision: Revision of the last move.
-        state: What the alias says, `{"version": n}`.
+        state: What the alias says, `{"version": n}`, and where they are set `"canary": {"version", "share_ppm"}`, the
+            same for `"shadow"`, and `"sticky_key": {"source", "key"}` with the contract's number of the source.
         previous: The version that one rollback would bring back, `rollback_versions[0]`; 0 for none.
     """
     return {
@@ -85,3 +86,16 @@ def alias_entry(model: str, alias: str, revision: int, state: canonical.Fact, pr
         "state": state,
         "previous": previous,
     }
+
+
+def policy_entry(model: str, policy: canonical.Fact) -> canonical.Fact:
+    """Return the entry of a model's policy.
+
+    Args:
+        model: Name of the model.
+        policy: What it says, as it was given; only the parts that are set have a key, and all their fields have one:
+            `"receipts": {"mode": "off" | "sampled" | "all", "sample_ppm", "content": "digests" | "payloads",
+            "max_age_seconds", "max_bytes"}`, `"batching": {"max_rows", "max_delay_us"}`, `"limits": {"max_running",
+            "max_queued", "max_wait_ms"}`.
+    """
+    return {"entry": "policy", "model": model, "policy": policy}

@@ -27,6 +27,7 @@ COMMANDS = [
     "trace",
     "top",
     "certs",
+    "tokens",
     "doctor",
 ]
 

@@ -22,7 +22,7 @@ async def test_the_timeout_reaches_the_server_as_the_deadline(scripted):
     _, address = await scripted(behaviour)
     async with AsyncClient(registry=address, timeout=7.0) as client:
         await client.registry.get_model("m")
-    assert 5.0 < remaining[0] <= 7.0
+    assert 5.0 < remaining[0] < 7.5  # the header is rounded up
 
 
 async def test_a_call_that_takes_too_long_raises_deadline_exceeded():

@@ -39,6 +39,23 @@ async def test_each_domain_error_arrives_as_the_exception_of_its_name(scripted, 
         assert str(error) == "too much of 'it' (LIMIT_EXCEEDED)"
 
 
+async def test_a_hint_when_to_try_again_arrives(scripted):
+    """The seconds that a server names stand in the exception, also after pickling; without a hint there are none."""
+
+    def behaviour(name, request, call):
+        error = errors.ResourceExhaustedError("QUEUE_FULL", "full")
+        raise error.retry_after(0.25) if request.name == "models/hint" else error
+
+    _, address = await scripted(behaviour)
+    async with AsyncClient(registry=address) as client:
+        for model, seconds in (("hint", 0.25), ("none", None)):
+            with pytest.raises(exceptions.ResourceExhaustedError) as caught:
+                await client.registry.get_model(model)
+            assert caught.value.reason == "QUEUE_FULL"
+            assert caught.value.retry_seconds == seconds
+            assert pickle.loads(pickle.dumps(caught.value)).retry_seconds == seconds  # noqa: S301 - our own bytes
+
+
 async def test_every_reason_of_the_contract_arrives(scripted):
     """Each reason of the contract's enumeration is delivered unchanged."""
     reasons = [

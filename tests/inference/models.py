@@ -170,3 +170,19 @@ def looping_onnx(turns: int) -> bytes:
         ],
     )
     return _model(graph).SerializeToString()
+
+
+def small_liam(path: Path) -> None:
+    """Write a packed network of four features and three classes."""
+    rng = np.random.default_rng(1)
+
+    def signs(*shape: int) -> np.ndarray:
+        return rng.choice([-1, 1], shape)
+
+    liam_core.write_binary_network(
+        path,
+        features=4,
+        encoding_thresholds=np.zeros(4, np.float32),
+        hidden=[(signs(70, 4), np.zeros(70, np.int32))],
+        head_weights=signs(3, 70),
+    )

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralmesh_server.errors import InternalError, InvalidArgumentError
-from neuralmesh_server.inference import warmup
-from neuralmesh_server.inference.backend import LoadError
-from neuralmesh_server.inference.backend_liam import LiamBackend
-from neuralmesh_server.inference.backend_onnx import OnnxBackend
-from neuralmesh_server.inference.onnx_scan import ScanError, external_files
+from neuralmesh_server.inference.backends import warmup
+from neuralmesh_server.inference.backends.backend import LoadError
+from neuralmesh_server.inference.backends.liam import LiamBackend
+from neuralmesh_server.inference.backends.onnx import OnnxBackend
+from neuralmesh_server.inference.backends.onnx_scan import ScanError, scan
 from neuralmesh_server.inference.tensors import DTYPES, Signature, TensorSpec, from_raw, to_raw
 from tests.inference import models
 
@@ -79,14 +79,14 @@ def test_external_data_inside_a_subgraph_is_found() -> None:
     graph = helper.make_graph(
         [helper.make_node("If", ["i"], ["o"], then_branch=branch, else_branch=branch)], "g", [], []
     )
-    assert external_files(helper.make_model(graph).SerializeToString()) == {"deep"}
+    assert scan(helper.make_model(graph).SerializeToString()).files == {"deep"}
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_scanned_or_refused(data: bytes) -> None:
     """Hostile bytes end in ScanError or in a set of names."""
     try:
-        names = external_files(data)
+        names = scan(data).files
     except ScanError as error:
         names = {str(error)}
     assert all(isinstance(name, str) for name in names)
@@ -101,7 +101,7 @@ def test_deep_nesting_is_refused() -> None:
             size = bytes([length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14])
             data = bytes([number << 3 | 2]) + size + data
     with pytest.raises(ScanError, match="nested"):
-        external_files(b"\x3a" + bytes([len(data) & 0x7F | 0x80, len(data) >> 7]) + data)
+        scan(b"\x3a" + bytes([len(data) & 0x7F | 0x80, len(data) >> 7]) + data)
 
 
 @pytest.mark.parametrize("names", [(), ("a__txt", "b__txt"), ("a__onnx", "b__onnx")])

@@ -13,12 +13,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from neuralmesh import AsyncClient, exceptions, oip
 from neuralmesh_server.errors import UnavailableError
-from neuralmesh_server.inference import loader
 from neuralmesh_server.inference.app import RUN_THREADS, InferenceApp
-from neuralmesh_server.inference.ending import Ended, EndedError, Ending
+from neuralmesh_server.inference.backends.ending import Ended, EndedError, Ending
+from neuralmesh_server.inference.holding import opening
 from neuralmesh_server.settings import RegistrySettings
 from tests.inference import models
-from tests.inference.conftest import PATIENCE, Suite, push_digits, when, when_ready, when_settled
+from tests.inference.conftest import PATIENCE, Suite, push_digits, when, when_ready
 
 ENDLESS = 2**40
 ROWS = np.random.default_rng(7).random((2, 64), dtype=np.float32)
@@ -105,15 +105,17 @@ async def test_runs_that_are_closed_say_that_the_node_stops(suite: Suite) -> Non
 
 async def test_a_version_whose_warm_up_never_ends_fails(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions that cannot be warmed up in time are FAILED with the reason; others load, and a restart gets READY."""
-    monkeypatch.setattr(loader, "OPEN_SECONDS", 1.0)
+    monkeypatch.setattr(opening, "OPEN_SECONDS", 1.0)
     client = suite.client()
     for more in range(3):
         await push_looping(client, ENDLESS + more)
     await push_digits(client, models.digits_onnx())
     for _ in range(2):
         node = await suite.start_node()
-        await when_settled(node)
-        snapshot = await when_ready(node, "digits", 1)
+        await when_ready(node, "digits", 1)
+        snapshot = await when(
+            node, lambda snapshot: all(snapshot.states["looping", version].reason for version in (1, 2, 3))
+        )
         for version in (1, 2, 3):
             reason = snapshot.states["looping", version].reason
             assert reason == "failed to load: opening and warm-up took more than 1 seconds"
@@ -126,7 +128,7 @@ async def test_a_stopping_node_ends_a_warm_up(suite: Suite) -> None:
     node = await suite.start_node()
     await push_looping(suite.client(node), ENDLESS)
     await when(node, lambda snapshot: ("looping", 1) in snapshot.states)
-    while not node._loader._opening._waiting:  # noqa: ASYNC110 - there is nothing to wait for
+    while not node._loader._opening._ended._waiting:  # noqa: ASYNC110 - there is nothing to wait for
         await asyncio.sleep(0)
     await asyncio.wait_for(node.stop(), PATIENCE / 4)
 
@@ -155,7 +157,7 @@ async def test_what_loads_under_a_number_that_is_gone_is_dropped(suite: Suite) -
     """A model that vanishes while its version loads leaves nothing behind and stops nothing."""
     node = await suite.start_node()
     await push_looping(suite.client(node), ENDLESS)
-    while not node._loader._opening._waiting:  # noqa: ASYNC110 - there is nothing to wait for
+    while not node._loader._opening._ended._waiting:  # noqa: ASYNC110 - there is nothing to wait for
         await asyncio.sleep(0)
     node._replica.models.clear()
     node._replica.versions.clear()

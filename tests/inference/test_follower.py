@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from neuralmesh_server.inference.follower import Follower, NodeNameTakenError
+from neuralmesh_server.inference.holding.follower import Follower, NodeNameTakenError
+from neuralmesh_server.inference.holding.replica import ModelRecord, Replica, SnapshotPart, Step
 from neuralmesh_server.inference.links import LinkError
-from neuralmesh_server.inference.replica import ModelRecord, Replica, SnapshotPart, Step
 from tests.inference.conftest import PATIENCE
 
 EMPTY = Replica().digest()
@@ -57,9 +57,9 @@ def snapshot(revision: int, *models: str) -> Step:
     return Step(revision, b"", part=SnapshotPart(records, (), (), first=True, last=True))
 
 
-async def follow(script: Script) -> tuple[Replica, int]:
+async def follow(script: Script, replica: Replica | None = None) -> tuple[Replica, int]:
     """Follow until the script is played; returns the replica and how often it was said to have changed."""
-    replica = Replica()
+    replica = replica or Replica()
     changes = 0
 
     def changed() -> None:
@@ -103,6 +103,17 @@ async def test_a_wrong_digest_leads_to_a_snapshot() -> None:
     replica, _ = await follow(script)
     assert [revision for revision, _ in script.asked] == [0, 0, 9]
     assert (set(replica.models), replica.revision) == ({"x"}, 9)
+
+
+async def test_an_outdated_replica_asks_for_everything() -> None:
+    """What an earlier release kept is followed by a snapshot, once."""
+    old = Replica()
+    old.apply(snapshot(3, "m"))
+    old.outdated = True
+    script = Script([snapshot(3, "m"), LOST], [Step(4, b"", changes=((4, ModelRecord("n", 2)),))])
+    replica, _ = await follow(script, old)
+    assert [revision for revision, _ in script.asked] == [0, 3, 4]
+    assert (set(replica.models), replica.outdated) == ({"m", "n"}, False)
 
 
 async def test_an_empty_registry_is_known_and_not_unknown() -> None:

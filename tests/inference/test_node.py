@@ -11,9 +11,9 @@ import pytest
 
 from neuralmesh import exceptions
 from neuralmesh_server import prediction_id
-from neuralmesh_server.inference import loader
 from neuralmesh_server.inference.app import InferenceApp
-from neuralmesh_server.inference.follower import NodeNameTakenError
+from neuralmesh_server.inference.holding import loader
+from neuralmesh_server.inference.holding.follower import NodeNameTakenError
 from neuralmesh_server.runtime import process
 from neuralmesh_server.settings import Endpoint, InferenceSettings, RegistrySettings, ServerSettings, SettingsError
 from tests.inference import models

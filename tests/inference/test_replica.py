@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralmesh_server import state_digest
-from neuralmesh_server.inference.replica import (
+from neuralmesh_server.inference import policy
+from neuralmesh_server.inference.holding.replica import (
     AliasMove,
     AliasRecord,
+    Arm,
     DivergedError,
     FileRecord,
     ModelRecord,
+    PolicyRecord,
     Replica,
     SnapshotPart,
     Step,
+    StickyKey,
+    StickySource,
     VersionRecord,
+    alias_record,
 )
-from neuralmesh_server.inference.store_replica import ReplicaFile
+from neuralmesh_server.inference.holding.store_replica import ReplicaFile
+from neuralmesh_server.inference.policy import Batching, Limits, ModelPolicy, ReceiptMode, Receipts
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
 
 MODEL = ModelRecord("m", 1)
@@ -135,6 +144,95 @@ def test_events_and_snapshot_lead_to_one_state(targets: list[int]) -> None:
     assert copy.digest() == replica.digest()
 
 
+ARMS = {
+    "version": 1,
+    "canary": {"version": 2, "share_ppm": 5},
+    "shadow": {"version": 3, "share_ppm": 1_000_000},
+    "sticky_key": {"source": 1, "key": "user"},
+}
+RECEIPTS = {"mode": "all", "sample_ppm": 0, "content": "payloads", "max_age_seconds": 0, "max_bytes": 0}
+
+
+def test_an_alias_reads_its_arms() -> None:
+    """Arms and sticky key come out of the state, and the versions that the alias needs are listed once each."""
+    record = alias_record("m", "a", ARMS, 7, ())
+    assert (record.canary, record.shadow) == (Arm(2, 5), Arm(3, 1_000_000))
+    assert record.sticky == StickyKey(StickySource.PARAMETER, "user")
+    assert record.versions() == (1, 2, 3)
+    both = alias_record("m", "a", ARMS | {"shadow": {"version": 2, "share_ppm": 1}}, 7, ())
+    assert both.versions() == (1, 2)
+
+
+def test_a_sticky_key_of_a_later_registry_is_noticed() -> None:
+    """A node that cannot read a sticky key says that it diverged, instead of assigning units another way."""
+    with pytest.raises(DivergedError, match="source 9"):
+        alias_record("m", "a", ARMS | {"sticky_key": {"source": 9, "key": ""}}, 7, ())
+
+
+def test_policies_follow_the_digest() -> None:
+    """A policy joins the digest, the next one replaces it, and each is read with the contract's defaults."""
+    replica = following()
+    without = replica.digest()
+    replica.apply(Step(5, b"", changes=((5, PolicyRecord("m", {"receipts": RECEIPTS})),)))
+    assert replica.policies == {"m": ModelPolicy(Receipts(ReceiptMode.ALL, 1_000_000, payloads=True))}
+    limits = {"max_running": 2, "max_queued": 0, "max_wait_ms": 0}
+    after = {"batching": {"max_rows": 8, "max_delay_us": 0}, "limits": limits}
+    replica.apply(Step(6, b"", changes=((6, PolicyRecord("m", after)),)))
+    assert replica.policies == {"m": ModelPolicy(batching=Batching(8, 0), limits=Limits(2, 1024, None))}
+    expected = state_digest.StateDigest(replica._tables.digest.accumulator())
+    expected.remove(state_digest.policy_entry("m", after))
+    assert expected.value() == without
+
+
+@pytest.mark.parametrize(
+    ("fact", "plain"),
+    [
+        ({}, True),
+        ({"receipts": RECEIPTS}, False),
+        ({"receipts": RECEIPTS | {"content": "digests"}}, True),
+        ({"receipts": RECEIPTS | {"mode": "off"}}, True),
+        ({"batching": {"max_rows": 2, "max_delay_us": 0}}, False),
+        ({"limits": {"max_running": 1, "max_queued": 0, "max_wait_ms": 0}}, False),
+        ({"limits": {"max_running": 0, "max_queued": 9, "max_wait_ms": 9}}, True),
+    ],
+)
+def test_a_plain_policy_holds_no_request_back(fact: dict[str, Any], *, plain: bool) -> None:
+    """Batching, a bound on running requests and kept payloads take a model off the straight way."""
+    assert policy.read(fact).plain is plain
+
+
+def test_the_file_keeps_arms_policies_and_exact_versions(tmp_path: Path) -> None:
+    """Arms, policies and the mark of an exact version come back from the file."""
+    replica = Replica()
+    exact = dataclasses.replace(version(3), batching_exact=True)
+    alias = alias_record("m", "a", ARMS, 6, (2, 1))
+    kept = PolicyRecord("m", {"receipts": RECEIPTS})
+    versions = (version(1), version(2), exact)
+    part = SnapshotPart((MODEL,), versions, (alias,), first=True, last=True, policies=(kept,))
+    replica.apply(Step(7, b"", part=part))
+    file = ReplicaFile(tmp_path / "replica.json")
+    file.save(file.encode(replica, {}))
+    read, _ = file.load()
+    assert (read.digest(), read.versions, read.aliases) == (replica.digest(), replica.versions, replica.aliases)
+    assert (read.policies, read.policy_records, read.outdated) == (replica.policies, {"m": kept}, False)
+
+
+def test_a_file_of_an_earlier_release_serves_until_the_next_snapshot(tmp_path: Path) -> None:
+    """A file without policies is read, and marked as lacking what the registry must send again."""
+    file = ReplicaFile(tmp_path / "replica.json")
+    stored = json.loads(file.encode(following(), {}))
+    stored["format"] = 1
+    del stored["policies"]
+    for item in stored["versions"]:
+        del item["batching_exact"]
+    stored["aliases"] = []
+    file.save(json.dumps(stored).encode())
+    read, _ = file.load()
+    assert (read.revision, read.outdated, read.versions) == (4, True, following().versions)
+    read.apply(Step(5, b"", part=SnapshotPart((MODEL,), (), (), first=True, last=True)))
+    assert not read.outdated
+
+
 def test_the_file_gives_back_what_was_kept(tmp_path: Path) -> None:
     """A stored replica is read back with its digest, its versions and the versions that answered."""
     replica = following()
@@ -157,7 +255,7 @@ def test_a_damaged_file_is_ignored(tmp_path: Path, damage: str) -> None:
         stored["models"][0]["uid"] = 2
         content = json.dumps(stored).encode()
     elif damage == "format":
-        content = content.replace(b'"format":1', b'"format":2')
+        content = content.replace(b'"format":2', b'"format":3')
     else:
         content = damage.encode()
     file.save(content)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from neuralmesh import oip
 from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.inference import convert
-from neuralmesh_server.inference.activity import VersionActivity
-from neuralmesh_server.inference.backend import Model
-from neuralmesh_server.inference.execution import Execution
+from neuralmesh_server.inference import inputs as reading
+from neuralmesh_server.inference.backends.backend import Model
+from neuralmesh_server.inference.backends.execution import Execution
+from neuralmesh_server.inference.reporting.activity import VersionActivity
 from neuralmesh_server.inference.serving import LoadedModel
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
 from neuralmesh_server.runtime.status import code_of, to_status
@@ -29,6 +30,7 @@ class Echo:
     exact = "bits"
     predictable_cost = True
     run_raw = None
+    upstream = None
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
@@ -57,7 +59,7 @@ def echo(datatype: str, *names: str) -> LoadedModel:
 def request(*inputs: dict[str, Any], raw: tuple[bytes, ...] = (), **fields: Any) -> Any:
     """Return a request as it arrives."""
     message = oip.ModelInferRequest(model_name="m", inputs=inputs, raw_input_contents=raw, **fields)
-    return convert.parse_infer(message.SerializeToString())
+    return convert.read_request(message.SerializeToString())
 
 
 def tensor(name: str = "x", datatype: str = "FP32", shape: tuple[int, ...] = (1, 2), **fields: Any) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def test_a_wrong_input_is_named(fault: str) -> None:
     """A wrong input is INVALID_ARGUMENT with INPUT_INVALID, its name in the metadata, and a message that says why."""
     datatype, message, name, why = INPUT_FAULTS[fault]
     with pytest.raises(NeuralMeshError) as failure:
-        convert.read_inputs(echo(datatype, "x"), message)
+        reading.read(echo(datatype, "x"), message)
     assert code_of(failure.value) is StatusCode.INVALID_ARGUMENT
     assert failure.value.reason == "INPUT_INVALID"
     assert failure.value.metadata == {"input": name}
@@ -150,15 +152,15 @@ def test_the_raw_way_checks_the_byte_count() -> None:
 
     version = replace(version, run_raw=lambda *_: ())
     with pytest.raises(NeuralMeshError, match="has 7 bytes instead of 8"):
-        convert.read_inputs(version, request(tensor(), raw=(bytes(7),)))
-    inputs, _ = convert.read_inputs(version, request(tensor(shape=(3, 2)), raw=(bytes(24),)))
+        reading.read(version, request(tensor(), raw=(bytes(7),)))
+    inputs = reading.read(version, request(tensor(shape=(3, 2)), raw=(bytes(24),)))
     assert (inputs.rows, inputs.raw, inputs.arrays) == (3, bytes(24), {})
 
 
 def test_a_missing_raw_buffer_names_the_input_without_one() -> None:
     """With fewer buffers than inputs, the first input without a buffer is named."""
     with pytest.raises(NeuralMeshError, match="1 raw buffers for 2 inputs") as failure:
-        convert.read_inputs(echo("FP32", "x", "y"), request(tensor(), tensor("y"), raw=(X,)))
+        reading.read(echo("FP32", "x", "y"), request(tensor(), tensor("y"), raw=(X,)))
     assert failure.value.metadata == {"input": "y"}
 
 
@@ -169,7 +171,7 @@ def test_a_missing_raw_buffer_names_the_input_without_one() -> None:
 def test_a_wrong_output_is_named(outputs: list[dict[str, str]], why: str) -> None:
     """An unknown or repeated output is OUTPUT_INVALID and named."""
     with pytest.raises(NeuralMeshError, match=why) as failure:
-        convert.read_inputs(echo("FP32", "x"), request(tensor(), raw=(X,), outputs=outputs))
+        reading.read(echo("FP32", "x"), request(tensor(), raw=(X,), outputs=outputs))
     assert (failure.value.reason, failure.value.metadata) == ("OUTPUT_INVALID", {"output": outputs[-1]["name"]})
 
 
@@ -186,7 +188,7 @@ def test_a_wrong_output_is_named(outputs: list[dict[str, str]], why: str) -> Non
 def test_a_parameter_that_cannot_be_honoured_is_named(name: str, value: dict[str, Any]) -> None:
     """A reserved parameter of the wrong kind, or one without a value, is PARAMETER_INVALID and named."""
     with pytest.raises(NeuralMeshError) as failure:
-        convert.read_inputs(echo("FP32", "x"), request(tensor(), raw=(X,), parameters={name: value}))
+        reading.read(echo("FP32", "x"), request(tensor(), raw=(X,), parameters={name: value}))
     assert (failure.value.reason, failure.value.metadata) == ("PARAMETER_INVALID", {"parameter": name})
 
 
@@ -208,7 +210,7 @@ def test_a_damaged_request_is_read_or_refused(data: st.DataObject) -> None:
     damaged = GOOD[:position] + data.draw(st.binary(max_size=4)) + GOOD[end:]
     for version in (echo("FP32", "x", "y"), echo("BYTES", "x"), echo("FP32", "x")):
         with contextlib.suppress(NeuralMeshError):
-            inputs, _ = convert.read_inputs(version, convert.parse_infer(damaged))
+            inputs = reading.read(version, convert.read_request(damaged))
             assert sum(array.nbytes for array in inputs.arrays.values()) < 1000
 
 
@@ -216,20 +218,20 @@ def test_a_tensor_in_shared_memory_is_refused() -> None:
     """A parameter of an input that this server does not know is named, not ignored."""
     message = request(tensor(parameters={"shared_memory_region": {"string_param": "r"}}), raw=(X,))
     with pytest.raises(NeuralMeshError, match="shared_memory_region"):
-        convert.read_inputs(echo("FP32", "x"), message)
+        reading.read(echo("FP32", "x"), message)
 
 
 def test_parameters_of_the_caller_are_left_alone() -> None:
     """Unknown parameters of a request, priority and timeout pass."""
     parameters = {"user": {"string_param": "a"}, "priority": {"uint64_param": 1}, "timeout": {"int64_param": 5}}
-    inputs, _ = convert.read_inputs(echo("FP32", "x"), request(tensor(), raw=(X,), parameters=parameters))
+    inputs = reading.read(echo("FP32", "x"), request(tensor(), raw=(X,), parameters=parameters))
     assert inputs.rows == 1
 
 
 def test_inputs_may_come_in_any_order() -> None:
     """Buffers belong to the inputs of the request, whatever the signature's order."""
     message = request(tensor("y"), tensor("x"), raw=(b"\1" * 8, b"\2" * 8))
-    inputs, _ = convert.read_inputs(echo("FP32", "x", "y"), message)
+    inputs = reading.read(echo("FP32", "x", "y"), message)
     assert inputs.arrays["x"].tobytes() == b"\2" * 8
     assert inputs.arrays["y"].tobytes() == b"\1" * 8
 
@@ -243,17 +245,14 @@ async def test_an_answer_is_raw_in_the_order_asked_for() -> None:
         id="7",
         outputs=[{"name": "out-y"}, {"name": "out-x"}],
     )
-    inputs, chosen = convert.read_inputs(version, message)
+    inputs = reading.read(version, message)
     with ThreadPoolExecutor(1) as threads:
         outputs = await Execution(threads).run(version, inputs.rows, inputs.raw, inputs.arrays)
-    data = convert.write_infer(version, message, [outputs[place] for place in chosen], "nm1.x", "edge")
+    parameters = {"prediction_id": "nm1.x", "digest": version.digest, "node": "edge"}
+    data = convert.write_answer(version, message.id, [outputs[place] for place in inputs.wanted], parameters)
     answer = oip.ModelInferResponse.FromString(data)
     assert (answer.model_name, answer.model_version, answer.id) == ("m", "3", "7")
-    assert {key: value.string_param for key, value in answer.parameters.items()} == {
-        "prediction_id": "nm1.x",
-        "digest": version.digest,
-        "node": "edge",
-    }
+    assert {key: value.string_param for key, value in answer.parameters.items()} == parameters
     assert [output.name for output in answer.outputs] == ["out-y", "out-x"]
     assert list(answer.raw_output_contents) == [b"\2\0\0\0cc\1\0\0\0d", b"\1\0\0\0a\0\0\0\0"]
 
@@ -261,7 +260,7 @@ async def test_an_answer_is_raw_in_the_order_asked_for() -> None:
 def test_hostile_names_fit_into_a_status() -> None:
     """A name of a megabyte comes back shortened, so that the status fits into trailing metadata."""
     with pytest.raises(NeuralMeshError) as failure:
-        convert.read_inputs(echo("FP32", "x"), request(tensor("n" * 2**20), raw=(X,)))
+        reading.read(echo("FP32", "x"), request(tensor("n" * 2**20), raw=(X,)))
     status = to_status(failure.value)
     assert sum(len(key) + len(value) for key, value in status.trailing_metadata) + len(status.details) < 8000
 
@@ -269,5 +268,5 @@ def test_hostile_names_fit_into_a_status() -> None:
 def test_bytes_that_are_no_request_are_the_callers_error() -> None:
     """Bytes that protobuf cannot read are REQUEST_MALFORMED."""
     with pytest.raises(NeuralMeshError) as failure:
-        convert.parse_infer(b"\xff\xff\xff")
+        convert.read_request(b"\xff\xff\xff")
     assert failure.value.reason == "REQUEST_MALFORMED"

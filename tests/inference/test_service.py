@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import grpc
 import numpy as np
@@ -13,8 +14,9 @@ from grpc_status import rpc_status
 
 from neuralmesh import oip
 from neuralmesh_server.errors import DeadlineExceededError
-from neuralmesh_server.inference import service
+from neuralmesh_server.inference import convert
 from neuralmesh_server.inference.app import InferenceApp
+from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.inference.service import EXTENSIONS
 from tests.inference import models
 from tests.inference.conftest import PATIENCE, Suite, push_digits, when, when_ready
@@ -160,18 +162,25 @@ async def test_the_index_lists_versions(node: InferenceApp) -> None:
     assert await refused(node, "RepositoryIndex", named) == ("UNIMPLEMENTED", "NOT_SUPPORTED")
 
 
-@pytest.mark.parametrize(
-    ("method", "request_of"),
-    [
-        ("ModelStreamInfer", oip.ModelInferRequest),
-        ("ModelConfig", oip.ModelConfigRequest),
-        ("RepositoryModelLoad", oip.RepositoryModelLoadRequest),
-        ("RepositoryModelUnload", oip.RepositoryModelUnloadRequest),
-    ],
-)
-async def test_what_is_not_offered_says_so(node: InferenceApp, method: str, request_of: type) -> None:
+ABSENT = [
+    *(f"{kind}SharedMemory{verb}" for kind in ("System", "Cuda") for verb in ("Status", "Register", "Unregister")),
+    "TraceSetting",
+    "LogSettings",
+]
+
+
+@pytest.mark.parametrize("method", ABSENT)
+async def test_what_is_not_offered_says_so(node: InferenceApp, method: str) -> None:
     """Methods that are not offered are UNIMPLEMENTED with a reason."""
-    assert await refused(node, method, request_of()) == ("UNIMPLEMENTED", "NOT_SUPPORTED")
+    assert await refused(node, method, b"") == ("UNIMPLEMENTED", "NOT_SUPPORTED")
+
+
+async def test_trace_settings_of_an_unknown_model_are_not_found(node: InferenceApp) -> None:
+    """Case 4.22: a setting of a model that is not there is NOT_FOUND, and of one that is there not offered."""
+    request = oip.TraceSettingRequest(model_name="nope")
+    assert await refused(node, "TraceSetting", request) == ("NOT_FOUND", "MODEL_NOT_FOUND")
+    request.model_name = "digits"
+    assert await refused(node, "TraceSetting", request) == ("UNIMPLEMENTED", "NOT_SUPPORTED")
 
 
 async def test_bytes_that_are_no_message_are_the_callers_error(node: InferenceApp) -> None:
@@ -204,13 +213,16 @@ async def test_a_batch_that_takes_long_does_not_hold_the_loop(node: InferenceApp
     assert big.raw_output_contents[1] == network.run(rows)[1].tobytes()
 
 
-def test_an_expired_deadline_is_noticed_before_the_work() -> None:
-    """A deadline that has passed is DEADLINE_EXCEEDED with DEADLINE_EXPIRED; none and a later one are not."""
+async def test_an_expired_deadline_is_noticed_before_the_work(node: InferenceApp) -> None:
+    """A deadline that has passed is DEADLINE_EXCEEDED with DEADLINE_EXPIRED and runs nothing; a later one does no harm."""
+    request = convert.read_request(infer_request("2").SerializeToString())
+    activity = node._serving.current.resolve("digits", "2").loaded.activity
     with pytest.raises(DeadlineExceededError) as failure:
-        service._check_deadline(-0.001)
+        await node._answering.answer(request, Caller(deadline=time.monotonic() - 0.001))
     assert failure.value.reason == "DEADLINE_EXPIRED"
-    service._check_deadline(None)
-    service._check_deadline(0.001)
+    assert (activity.executions, activity.errors["DEADLINE_EXCEEDED"]) == (0, 1)
+    await node._answering.answer(request, Caller(deadline=time.monotonic() + 60))
+    assert activity.executions == 1
 
 
 async def test_no_rows_give_no_rows(node: InferenceApp) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from dataclasses import replace
 
 import pytest
 from grpc import StatusCode
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 
 from neuralmesh_server import prediction_id
 from neuralmesh_server.errors import NeuralMeshError, UnavailableError
-from neuralmesh_server.inference.replica import AliasRecord, ModelRecord, Replica, SnapshotPart, Step, VersionRecord
+from neuralmesh_server.inference.holding.replica import (
+    AliasRecord,
+    ModelRecord,
+    Replica,
+    SnapshotPart,
+    Step,
+    VersionRecord,
+)
 from neuralmesh_server.inference.serving import (
     LOADING,
     UNAVAILABLE,
@@ -48,8 +56,6 @@ def replica(revision: int, versions: int, **aliases: int) -> Replica:
 
 def held(*versions: int) -> dict[tuple[str, int], LoadedModel]:
     """Return loaded versions of `m`."""
-    from dataclasses import replace
-
     model = loaded(Echo(Signature((), ())))
     return {("m", n): replace(model, version=n, uid=4, digest=digest(n)) for n in versions}
 
@@ -135,6 +141,17 @@ def test_an_alias_stays_where_it_was_until_its_version_is_ready() -> None:
     assert third.resolve("m", "production").loaded.version == 2
     assert third.resolve("m", "production").revision == 12
     assert third.resolve("m", "1").revision == 12
+
+
+def test_a_number_that_was_given_again_gets_no_older_revision() -> None:
+    """A version that answers for an alias keeps its revision only while it is the very version that had it."""
+    first = publish(replica(9, 2, production=1), held(1), {}, {}, None)
+    moved = replica(12, 2, production=2)
+    again = {("m", 1): replace(held(1)["m", 1], digest=digest(77))}
+    assert publish(moved, again, {}, first.aliases, first).resolve("m", "1").revision == 12
+    again = {("m", 1): replace(held(1)["m", 1], uid=5)}
+    assert publish(moved, again, {}, first.aliases, first).resolve("m", "1").revision == 12
+    assert publish(moved, held(1), {}, first.aliases, first).resolve("m", "1").revision == 9
 
 
 def test_the_subject_of_predictions_names_version_and_revision() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from neuralmesh_server.inference import convert_metrics
-from neuralmesh_server.inference.activity import Activity, LabelRecord
 from neuralmesh_server.inference.links import Delta, LinkError, LoadedReport
-from neuralmesh_server.inference.store_telemetry import TelemetrySpool
-from neuralmesh_server.inference.telemetry import Telemetry
+from neuralmesh_server.inference.reporting import convert_metrics
+from neuralmesh_server.inference.reporting.activity import Activity, LabelRecord
+from neuralmesh_server.inference.reporting.store_telemetry import TelemetrySpool
+from neuralmesh_server.inference.reporting.telemetry import Telemetry
 from neuralmesh_server.inference.tensors import DTYPES
 from tests.inference.conftest import PATIENCE
 
@@ -167,12 +167,23 @@ def test_labels_beyond_the_limit_are_counted() -> None:
     for index in range(5):
         activity.answered(LabelRecord(version, "INT64", str(index), 1, bytes(8)))
     assert activity.dropped_labels == 2
-    assert [record.prediction_id for record in activity.labels()] == ["0", "1", "2"]
+    assert [batch.prediction_ids for batch in activity.labels()] == [["0", "1", "2"]]
     activity.forget_labels()
     assert activity.labels() == ()
     silent = Activity(0)
     silent.answered(LabelRecord(version, "INT64", "x", 1, bytes(8)))
     assert silent.dropped_labels == 0
+
+
+def test_a_number_that_means_other_bytes_has_totals_of_its_own() -> None:
+    """Versions of one number and different digests are counted apart, and each is found again."""
+    activity = Activity(0)
+    first, second = activity.version("m", 1, "sha256:a"), activity.version("m", 1, "sha256:b")
+    first.failed("INTERNAL", 0)
+    assert (first.failures, second.failures) == (1, 0)
+    assert activity.version("m", 1, "sha256:a") is first
+    assert first.errors == {"INTERNAL": 1}
+    assert [one.digest for one in activity] == ["sha256:a", "sha256:b"]
 
 
 @pytest.mark.parametrize(
@@ -186,18 +197,12 @@ def test_labels_go_out_one_after_the_other(datatype: str, raws: list[object], fi
     """Label outputs of several predictions are joined, with the rows of each."""
     import numpy as np
 
-    version = Activity(1).version("m", 2, "")
-    records = tuple(
-        LabelRecord(
-            version,
-            datatype,
-            f"id{index}",
-            rows,
-            raw if isinstance(raw, bytes) else np.array(raw, DTYPES[datatype]).tobytes(),
-        )
-        for index, (raw, rows) in enumerate(zip(raws, (2, 1), strict=True))
-    )
-    delta = Delta(7, 1, 3, 1.5, (), records, LOADED, activity_errors(), 4, final=True)
+    activity = Activity(2)
+    version = activity.version("m", 2, "")
+    for index, (raw, rows) in enumerate(zip(raws, (2, 1), strict=True)):
+        content = raw if isinstance(raw, bytes) else np.array(raw, DTYPES[datatype]).tobytes()
+        activity.answered(LabelRecord(version, datatype, f"id{index}", rows, content))
+    delta = Delta(7, 1, 3, 1.5, (), activity.labels(), LOADED, activity_errors(), 4, final=True)
     message = convert_metrics.ingest_request("n", delta)
     (predictions,) = message.predictions
     assert (predictions.model, predictions.version) == ("m", 2)
@@ -239,7 +244,7 @@ async def test_what_waits_is_kept_for_the_next_process() -> None:
 
 async def test_farewell_keeps_what_it_cannot_send(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that stops in order while nobody listens keeps its last delta, marked as the last."""
-    monkeypatch.setattr("neuralmesh_server.inference.telemetry.FAREWELL_SECONDS", 0.01)
+    monkeypatch.setattr("neuralmesh_server.inference.reporting.telemetry.FAREWELL_SECONDS", 0.01)
     sink, spool, activity = Sink(*[LOST] * 10_000), MemorySpool(), Activity(10)
     answer(activity)
     await telemetry(sink, activity, spool).farewell()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralmesh import oip
-from neuralmesh_server.inference import tensors, validate
+from neuralmesh_server.inference import convert, tensors, validate
 
 FIXED = sorted(set(tensors.DTYPES) - {"BYTES"})
 SHAPES = st.lists(st.integers(0, 4), max_size=3)
@@ -49,9 +49,10 @@ def test_typed_elements_mean_the_same_as_raw_ones(datatype: str, data: st.DataOb
     values = data.draw(st.lists(_elements(datatype), max_size=6))
     contents = oip.InferTensorContents()
     getattr(contents, validate.TYPED_FIELDS[datatype]).extend(values)
-    contents = oip.InferTensorContents.FromString(contents.SerializeToString())
     shape = (len(values),)
-    typed = tensors.from_values(datatype, shape, validate.check_values("x", datatype, contents))
+    message = oip.ModelInferRequest(inputs=[{"name": "x", "datatype": datatype, "shape": shape, "contents": contents}])
+    (tensor,) = convert.read_request(message.SerializeToString()).inputs
+    typed = tensors.from_values(datatype, shape, validate.check_values(tensor))
     assert typed.dtype == tensors.DTYPES[datatype]
     assert tensors.to_raw(
         datatype, tensors.from_raw(datatype, shape, tensors.to_raw(datatype, typed))

@@ -104,3 +104,44 @@ def test_error_details(served: Served) -> None:
     assert detail["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
     assert (detail["reason"], detail["domain"]) == ("MODEL_NOT_FOUND", "neuralmesh")
     assert detail["metadata"]["model"].strip("'") == "unknown"
+
+
+def test_streams_inference(served: Served, rows: np.ndarray) -> None:
+    """A stream can be made by hand: answers in order, a failure in band."""
+    address, method = served.address("inference"), SERVICES["inference"]
+    requests = [
+        {
+            "model_name": model,
+            "id": str(number),
+            "inputs": [{"name": "input", "datatype": "FP32", "shape": list(rows.shape)}],
+            "raw_input_contents": [base64.b64encode(rows.tobytes()).decode()],
+        }
+        for number, model in enumerate(("bits", "unknown", "linear"))
+    ]
+    command = [str(TOOLS / "bin" / "grpcurl"), "-plaintext", "-max-time", "20", "-d", "@", address]
+    done = subprocess.run(
+        [*command, f"{method}/ModelStreamInfer"],
+        input="\n".join(map(json.dumps, requests)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    decoder, text, answers = json.JSONDecoder(), done.stdout.strip(), []
+    while text:
+        answer, end = decoder.raw_decode(text)
+        answers.append(answer)
+        text = text[end:].lstrip()
+    assert [answer["inferResponse"]["id"] for answer in answers] == ["0", "1", "2"]
+    assert ["errorMessage" in answer for answer in answers] == [False, True, False]
+
+
+def test_loads_and_unloads(served: Served) -> None:
+    """A model can be taken out of service and put back by hand, and its health follows."""
+    address, method = served.address("inference"), SERVICES["inference"]
+    health = {"service": "inference/bits"}
+    assert call(address, f"{method}/RepositoryModelUnload", {"model_name": "bits"})["isUnloaded"]
+    assert call(address, "grpc.health.v1.Health/Check", health) == {"status": "NOT_SERVING"}
+    assert call(address, f"{method}/RepositoryModelLoad", {"model_name": "bits"})["isLoaded"]
+    assert call(address, "grpc.health.v1.Health/Check", health) == {"status": "SERVING"}

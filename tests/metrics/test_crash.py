@@ -19,6 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 5
 NODES = ("edge-a", "edge-b", "edge-c", "edge-d")
 
+ROLLOUT = pb.RolloutDelta(
+    model="digits", alias="production", revision=3, stable_version=1, canary_version=2, share_ppm=10,
+    canary=pb.ArmDelta(requests=2, units=1, failures=1, failed_units=1),
+    first_failures=[pb.UnitFailure(unit=5, canary=True, code="INTERNAL", offset_ms=1)],
+)  # fmt: skip
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -55,6 +61,7 @@ class Sender:
                 sequence,
                 versions=[samples.version_message(requests=sequence, errors={"INTERNAL": 1})],
                 predictions=[samples.predictions_message([identifier], [[sequence % 2]])],
+                rollouts=[ROLLOUT],
             )
         return self.sent
 
@@ -129,6 +136,10 @@ async def test_acknowledged_deltas_count_exactly_once_after_kill_9(tmp_path):
         found = await totals(stub)
         assert found.requests == sum(delta.versions[0].requests for delta in every)
         assert found.errors == len(every)
+        (step,) = (await stub.ListRolloutMetrics(pb.ListRolloutMetricsRequest())).rollouts
+        assert step.canary == pb.ArmDelta(
+            requests=2 * len(every), units=len(every), failures=len(every), failed_units=len(every)
+        )
         assert list(found.latency_seconds.counts) == [found.requests]
         assert found.outcomes == len(every)
         assert found.correct == sum(delta.sequence % 2 == 0 for delta in every)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from neuralmesh_server.metrics.nodes import survey
@@ -176,6 +178,7 @@ def test_latency_is_merged_over_versions():
         ([epoch(number=1), epoch(number=2)], Tallies(), 1, Status.DEGRADED),
         ([epoch(number=1, final=True), epoch(number=2)], Tallies(), 0, Status.OK),
         ([epoch(dropped=1)], Tallies(), 0, Status.DEGRADED),
+        ([replace(epoch(), lost_receipts=1)], Tallies(), 0, Status.DEGRADED),
         ([epoch()], Tallies(rejected_outcomes=1), 0, Status.DEGRADED),
         ([epoch()], Tallies(expired_outcomes=1), 0, Status.DEGRADED),
         ([epoch()], Tallies(missing_deltas=1), 0, Status.DEGRADED),

@@ -53,6 +53,31 @@ def test_the_binding_declares_all_structs_and_constants(cdef):
     assert {name for name in dir(lib) if name.startswith("LIAM_")} == constants.keys()
 
 
+def test_the_codec_is_bound_as_its_header_says(cdef):
+    """Every function, struct and constant of oip.h is in the binding; constants have the header's values."""
+    header = re.sub(r" */\*.*?\*/", "", (HEADER.parent / "oip.h").read_text(), flags=re.DOTALL)
+    functions = set(re.findall(r"\b(oip_\w+)\(", normal(header)))
+    structs = set(re.findall(r"typedef struct (oip_\w+) \{", header))
+    constants = dict(re.findall(r"^#define (OIP_\w+) \(?(-?\d+)\)?$", header, flags=re.MULTILINE))
+    assert {name for name in dir(lib) if name.startswith("oip_")} == functions
+    assert {name: getattr(lib, name) for name in dir(lib) if name.startswith("OIP_")} == {
+        name: int(value) for name, value in constants.items()
+    }
+    assert {name for name in ffi.list_types()[0] if name.startswith("oip_")} == structs
+    assert (len(functions) > 15, len(structs) > 10, len(constants) > 10) == (True, True, True)
+    assert lib.oip_abi_version() == lib.OIP_ABI_VERSION
+    assert "__cplusplus" not in cdef["OIP_CDEF"]
+
+
+def test_shared_blocks_keep_their_layout():
+    """What files and other processes hold has the documented size."""
+    assert ffi.sizeof("oip_receipt") == 128
+    assert ffi.sizeof("oip_receipts") == 40
+    assert ffi.offsetof("oip_receipts", "written") == 8
+    assert ffi.offsetof("oip_receipts", "dropped") == 24
+    assert ffi.sizeof("oip_stats") % 8 == 0
+
+
 def test_all_sources_are_compiled(cdef):
     """No C file is left out of the extension."""
     assert sorted(cdef["SOURCES"]) == sorted(

@@ -87,18 +87,6 @@ async def test_other_etags_are_aborted(registry, etag):
     assert (await registry.failure(registry.promote(2, etag=etag))).reason == "ETAG_MISMATCH"
 
 
-@pytest.mark.parametrize("feature", ["canary", "shadow", "sticky_key"])
-async def test_rollouts_are_not_supported(registry, feature):
-    """An alias state with a rollout part is refused as UNIMPLEMENTED, even an empty part."""
-    await registry.versions(1)
-    state = resources.AliasState(version=1)
-    getattr(state, feature).SetInParent()
-    request = api.PromoteAliasRequest(name="models/digits/aliases/production", state=state)
-    failure = await registry.failure(registry.stub.PromoteAlias(request))
-    assert (failure.code, failure.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_SUPPORTED")
-    assert failure.metadata["feature"] == feature
-
-
 async def test_unknown_targets_are_named(registry):
     """Unknown model, version and alias are NOT_FOUND with their own reasons."""
     assert (await registry.failure(registry.promote(1))).reason == "MODEL_NOT_FOUND"

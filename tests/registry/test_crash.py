@@ -66,6 +66,7 @@ class Writer:
         self.artifacts = set()
         self.versions = {}
         self.moves = []
+        self.policies = []
         self.count = 0
 
     async def run(self, stub):
@@ -93,13 +94,22 @@ class Writer:
         request = api.CreateVersionRequest(parent=f"models/{self.model}", kind="onnx", files=[file])
         version = (await stub.CreateVersion(request)).version
         self.versions[version.version] = version
-        state = resources.AliasState(version=version.version)
+        canary = resources.Canary(version=version.version - 1, share_ppm=self.count) if version.version > 1 else None
+        state = resources.AliasState(version=version.version, canary=canary)
         alias = (
             await stub.PromoteAlias(
                 api.PromoteAliasRequest(name=f"models/{self.model}/aliases/production", state=state)
             )
         ).alias
-        self.moves.append((alias.revision, version.version))
+        assert alias.state == state
+        self.moves.append((alias.revision, state))
+        policy = resources.ModelPolicy(limits=resources.LimitPolicy(max_running=self.count))
+        await stub.SetModelPolicy(api.SetModelPolicyRequest(name=f"models/{self.model}", policy=policy))
+        self.policies.append(policy)
+        protection = resources.AliasProtection(require_proof=True, min_requests=self.count)
+        await stub.ProtectAlias(
+            api.ProtectAliasRequest(name=f"models/{self.model}/aliases/staging", protection=protection)
+        )
 
 
 async def log(stub):
@@ -124,10 +134,15 @@ async def check(stub, writers):
         for version in writer.versions.values():
             assert by_revision[version.revision].version_created.version == version
             assert (await stub.GetVersion(api.GetVersionRequest(name=version.name))).version == version
-        for revision, number in writer.moves:
+        for revision, state in writer.moves:
             moved = by_revision[revision].alias_moved
             assert moved.alias == f"models/{writer.model}/aliases/production"
-            assert moved.after.version == number
+            assert moved.after == state
+        model = f"models/{writer.model}"
+        changes = [event.model_policy_changed.after for event in events if event.model_policy_changed.model == model]
+        assert [policy for policy in changes if policy in writer.policies] == writer.policies
+        if changes:
+            assert (await stub.GetModel(api.GetModelRequest(name=model))).model.policy == changes[-1]
     stored = {file.digest for event in events for file in event.version_created.version.files}
     for name in stored.union(*(writer.artifacts for writer in writers)):
         sha = hashlib.sha256()

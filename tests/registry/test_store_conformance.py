@@ -7,12 +7,32 @@ import threading
 
 import pytest
 
-from neuralmesh_server import canonical, state_digest
+from neuralmesh_server import canonical, proof_seal, state_digest
 from neuralmesh_server.errors import NotFoundError, UnavailableError
 from neuralmesh_server.registry.catalog import Catalog, find_model
 from neuralmesh_server.registry.ledger import record
+from neuralmesh_server.registry.policies import Policies
 from neuralmesh_server.registry.promotion import Promotions
-from neuralmesh_server.registry.records import Actor, AliasState, FileEntry, Manifest, NodeRegistered, Origin
+from neuralmesh_server.registry.protection import Protections
+from neuralmesh_server.registry.records import (
+    Actor,
+    AliasState,
+    Arm,
+    FileEntry,
+    Manifest,
+    NodeRegistered,
+    Origin,
+    StickyKey,
+    StickySource,
+)
+from neuralmesh_server.registry.records_policy import (
+    AliasProtection,
+    BatchingPolicy,
+    ModelPolicy,
+    ReceiptContent,
+    ReceiptMode,
+    ReceiptPolicy,
+)
 from neuralmesh_server.registry.store_sqlite import SqliteStore
 from neuralmesh_server.registry.tracing import Tracer
 
@@ -91,8 +111,12 @@ async def test_everything_comes_back_after_reopening(open_store):
             view.all_aliases(),
             view.events_after(0, 100),
             view.node_key("edge-1"),
-            [view.digest_at(revision) for revision in range(7)],
+            [view.digest_at(revision) for revision in range(10)],
             view.remembered("once"),
+            view.policies(),
+            view.protection(model, "production"),
+            view.protection(model, "staging"),
+            view.exact_version(model),
         )
 
     first = open_store()
@@ -101,14 +125,93 @@ async def test_everything_comes_back_after_reopening(open_store):
     await catalog.create_version("digits", manifest(1, metadata=(("a", "b"), ("ä", "ß"))), ANN)
     await catalog.create_version("digits", manifest(2), Origin(Actor("bob", authenticated=True), request_id="once"))
     await promotions.promote("digits", "production", AliasState(1), "", ANN)
-    await promotions.promote("digits", "production", AliasState(2), "", ANN)
+    state = AliasState(2, Arm(1, 5), Arm(1, 1_000_000), StickyKey(StickySource.METADATA, "user-id"))
+    await promotions.promote("digits", "production", state, "", ANN)
     await Tracer(first, Clock()).register("edge-1", b"k" * 32, ANN)
+    policy = ModelPolicy(ReceiptPolicy(ReceiptMode.ALL, 0, ReceiptContent.PAYLOADS, 1, 2), BatchingPolicy(2, 3))
+    await Policies(first, Clock()).set("digits", policy, ANN)
+    protections = Protections(first, Clock())
+    await protections.protect("digits", "production", AliasProtection(min_requests=7), ANN)
+    await protections.protect("digits", "staging", AliasProtection(), ANN)
     before = await first.read(everything)
     first.close()
     second = open_store()
     assert await second.read(everything) == before
-    assert before[0].revision == 6
+    assert before[0].revision == 9
+    assert before[1][0].policy == policy
+    assert (before[3][0].state, before[3][0].protection) == (state, AliasProtection(min_requests=7))
+    assert before[-4:] == ({"digits": policy}, AliasProtection(min_requests=7), AliasProtection(), None)
     second.close()
+
+
+async def test_a_version_that_asks_for_exact_results_is_found(store, catalog):
+    """Only a version of the model itself whose metadata says `batching: exact` counts."""
+    for name in ("digits", "letters"):
+        await catalog.create_model(name, "", ANN)
+    await catalog.create_version("digits", manifest(1, metadata=(("a", "batching"), ("b", "exact"))), ANN)
+    await catalog.create_version("digits", manifest(2, metadata=(("batching", "other"), ("c", "exact"))), ANN)
+    await catalog.create_version("letters", manifest(3, metadata=(("a", "b"), ("batching", "exact"))), ANN)
+    assert await store.read(lambda view: view.exact_version(find_model(view, "digits"))) is None
+    assert await store.read(lambda view: view.exact_version(find_model(view, "letters"))) == 1
+
+
+async def test_moves_in_force_are_those_of_any_arm(store, catalog, promotions):
+    """A version is in force as an alias's own, its canary or its shadow; protections and later moves do not count."""
+    await catalog.create_model("digits", "", ANN)
+    for number in range(1, 4):
+        await catalog.create_version("digits", manifest(number), ANN)
+    await promotions.promote("digits", "a", AliasState(1), "", ANN)
+    await promotions.promote("digits", "b", AliasState(2, canary=Arm(1, 0)), "", ANN)
+    await promotions.promote("digits", "c", AliasState(2, shadow=Arm(1, 5)), "", ANN)
+    await promotions.promote("digits", "d", AliasState(2), "", ANN)
+    await Protections(store, Clock()).protect("digits", "a", AliasProtection(), ANN)
+
+    def found(version, revision):
+        def rule(view):
+            moves = view.moves_in_force(find_model(view, "digits"), version, revision)
+            return [(event.change.alias, event.revision) for event in moves]
+
+        return store.read(rule)
+
+    assert await found(1, 9) == [("a", 5), ("b", 6), ("c", 7)]
+    assert await found(2, 9) == [("b", 6), ("c", 7), ("d", 8)]
+    assert await found(1, 6) == [("a", 5), ("b", 6)]
+    await promotions.promote("digits", "b", AliasState(3), "", ANN)
+    assert await found(1, 10) == [("a", 5), ("c", 7)]
+    assert await found(1, 9) == [("a", 5), ("b", 6), ("c", 7)]
+
+
+async def test_a_protected_name_is_known_before_it_is_an_alias(store, catalog):
+    """The log knows an alias from its first protection or move on, and never that of another model."""
+    for name in ("digits", "letters"):
+        await catalog.create_model(name, "", ANN)
+    await Protections(store, Clock()).protect("digits", "production", AliasProtection(), ANN)
+
+    def known(view):
+        return [view.is_known(find_model(view, name), "production") for name in ("digits", "letters")]
+
+    assert await store.read(known) == [True, False]
+    assert await store.read(lambda view: view.alias(find_model(view, "digits"), "production")) is None
+
+
+async def test_the_proof_is_that_of_the_promotion_in_force(store, catalog, promotions):
+    """After a rollback an alias shows the proof that came with what it went back to."""
+    await catalog.create_model("digits", "", ANN)
+    versions = [await catalog.create_version("digits", manifest(number), ANN) for number in (1, 2)]
+    await Tracer(store, Clock()).register("edge-1", b"k" * 32, ANN)
+    await promotions.promote("digits", "a", AliasState(1), "", ANN)
+    proof = proof_seal.sealed(
+        proof_seal.Proof(
+            *("digits", 1, versions[0].digest, 2, versions[1].digest, proof_seal.ProofSource.RECORDED, "sha256:0"),
+            *(1, 2, 1, 1, "0.5", 0, 0, 0, 1, 2, 3, 2**53 - 1, "edge-1", 5),
+        ),
+        b"k" * 32,
+    )
+    assert (await promotions.promote("digits", "a", AliasState(2), "", ANN, proof=proof)).alias.proof == proof
+    assert (await promotions.promote("digits", "a", AliasState(1), "", ANN)).alias.proof is None
+    assert (await promotions.rollback("digits", "a", 0, "", ANN)).alias.proof == proof
+    assert (await promotions.alias("digits", "a")).proof == proof
+    assert (await promotions.rollback("digits", "a", 0, "", ANN)).alias.proof is None
 
 
 async def test_a_failed_rule_leaves_nothing(store, catalog):
@@ -251,6 +354,18 @@ async def test_a_closed_store_says_so(open_store):
     again = open_store()
     assert (await again.read(lambda view: view.head())).revision == 20
     again.close()
+
+
+async def test_pages_of_aliases_are_cut_by_bytes(store, catalog, promotions):
+    """A page of aliases with large last moves ends early, and the next goes on behind it."""
+    await catalog.create_model("digits", "", ANN)
+    await catalog.create_version("digits", manifest(1), ANN)
+    for number in range(20):
+        await promotions.promote("digits", f"alias-{number:02}", AliasState(1), "", Origin(Actor("ann"), "r" * 100_000))
+    page = await promotions.aliases("digits", "", 1000)
+    assert 5 < len(page) < 20
+    rest = await promotions.aliases("digits", page[-1].name, 1000)
+    assert [alias.name for alias in (*page, *rest)] == [f"alias-{number:02}" for number in range(20)]
 
 
 async def test_pages_are_cut_by_bytes(store, catalog):

@@ -10,6 +10,44 @@ import struct
 import grpc
 
 from neuralmesh.registry.v1 import registry_service_pb2 as api
+from neuralmesh.registry.v1 import resources_pb2 as resources
+
+
+def state_form(state):
+    """Return the form of an alias's state, from the contract's words."""
+    form = {"version": state.version}
+    for name, arm in (("canary", state.canary), ("shadow", state.shadow)):
+        if arm.version:
+            form[name] = {"version": arm.version, "share_ppm": arm.share_ppm}
+    if state.HasField("sticky_key"):
+        form["sticky_key"] = {"source": state.sticky_key.source, "key": state.sticky_key.key}
+    return form
+
+
+def policy_form(policy):
+    """Return the form of a policy, from the contract's words."""
+    form = {}
+    if policy.HasField("receipts"):
+        receipts = policy.receipts
+        form["receipts"] = {
+            "mode": ["off", "off", "sampled", "all"][receipts.mode],
+            "sample_ppm": receipts.sample_ppm,
+            "content": ["digests", "digests", "payloads"][receipts.content],
+            "max_age_seconds": receipts.max_age_seconds,
+            "max_bytes": receipts.max_bytes,
+        }
+    if policy.HasField("batching"):
+        form["batching"] = {
+            "max_rows": policy.batching.max_rows,
+            "max_delay_us": policy.batching.max_delay_us,
+        }
+    if policy.HasField("limits"):
+        form["limits"] = {
+            "max_running": policy.limits.max_running,
+            "max_queued": policy.limits.max_queued,
+            "max_wait_ms": policy.limits.max_wait_ms,
+        }
+    return form
 
 
 class Follower:
@@ -21,6 +59,8 @@ class Follower:
         self.models = {}
         self.versions = {}
         self.aliases = {}
+        self.states = {}
+        self.policies = {}
         self.heartbeats = 0
         self.snapshots = 0
         self.messages = 0
@@ -50,16 +90,19 @@ class Follower:
     def snapshot(self, part):
         if part.first:
             self.snapshots += 1
-            self.models, self.versions, self.aliases = {}, {}, {}
+            self.models, self.versions, self.aliases, self.states, self.policies = {}, {}, {}, {}, {}
         assert len(part.models) + len(part.versions) + len(part.aliases) <= 500
         for model in part.models:
             self.models[model.name.split("/")[1]] = (model.uid, model.latest_version)
+            if model.HasField("policy"):
+                self.policies[model.name.split("/")[1]] = policy_form(model.policy)
         for version in part.versions:
             self.versions[version.name.split("/")[1], version.version] = version.digest
         for alias in part.aliases:
             _, model, _, name = alias.name.split("/")
             stack = [*reversed(alias.rollback_versions), alias.state.version]
             self.aliases[model, name] = (alias.revision, stack)
+            self.states[model, name] = state_form(alias.state)
 
     def event(self, event):
         change = event.WhichOneof("change")
@@ -82,6 +125,10 @@ class Follower:
                 while stack[-1] != moved.after.version:
                     stack.pop()
             self.aliases[model, name] = (event.revision, stack)
+            self.states[model, name] = state_form(moved.after)
+        elif change == "model_policy_changed":
+            changed = event.model_policy_changed
+            self.policies[changed.model.split("/")[1]] = policy_form(changed.after)
 
     def computed(self):
         lanes = [0] * 1024
@@ -95,10 +142,11 @@ class Follower:
                     "model": model,
                     "alias": name,
                     "revision": revision,
-                    "state": {"version": stack[-1]},
+                    "state": self.states[model, name],
                     "previous": stack[-2] if len(stack) > 1 else 0,
                 }
             )
+        entries += [{"entry": "policy", "model": model, "policy": form} for model, form in self.policies.items()]
         for entry in entries:
             text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
             for lane, value in enumerate(struct.unpack("<1024H", hashlib.shake_128(text).digest(2048))):
@@ -156,6 +204,45 @@ async def test_large_snapshots_come_in_parts(registry):
     assert follower.models["digits"] == (1, 620)
 
 
+async def test_arms_policies_and_protections_join_the_digest(registry):
+    """Arms and policies are part of the followed state in events and snapshots; a protection is no part of it."""
+    await registry.versions(3)
+    follower = Follower()
+    await follower.follow(registry, 4)
+    for share in (5, 1_000_000):
+        state = resources.AliasState(
+            version=1,
+            canary=resources.Canary(version=2, share_ppm=share),
+            shadow=resources.Shadow(version=3),
+            sticky_key=resources.StickyKey(source=resources.StickyKey.SOURCE_METADATA, key="user"),
+        )
+        await registry.stub.PromoteAlias(api.PromoteAliasRequest(name="models/digits/aliases/production", state=state))
+        policy = resources.ModelPolicy(
+            receipts=resources.ReceiptPolicy(
+                mode=resources.ReceiptPolicy.MODE_SAMPLED,
+                sample_ppm=share,
+                content=resources.ReceiptPolicy.CONTENT_DIGESTS,
+            ),
+            limits=resources.LimitPolicy(max_running=3),
+        )
+        await registry.stub.SetModelPolicy(api.SetModelPolicyRequest(name="models/digits", policy=policy))
+    before = (await registry.stub.GetModel(api.GetModelRequest(name="models/digits"))).model.policy
+    await follower.follow(registry, 8)
+    held = follower.digest
+    protection = resources.AliasProtection(require_proof=True)
+    await registry.stub.ProtectAlias(
+        api.ProtectAliasRequest(name="models/digits/aliases/production", protection=protection)
+    )
+    await follower.follow(registry, 9)
+    assert (follower.digest, follower.snapshots, before) == (held, 1, policy)
+    late = Follower()
+    await late.follow(registry, 9)
+    assert (late.digest, late.states, late.policies) == (held, follower.states, follower.policies)
+    await registry.rollback()
+    await late.follow(registry, 10)
+    assert late.states["digits", "production"]["canary"]["share_ppm"] == 5
+
+
 async def test_reconnects_under_writes_have_no_gap(registry):
     """A follower that is cut off again and again while others write misses nothing and needs one snapshot only."""
     await registry.versions(4)
@@ -167,7 +254,13 @@ async def test_reconnects_under_writes_have_no_gap(registry):
         turn = 0
         while writing:
             turn += 1
-            await registry.promote(1 + turn % 4, alias)
+            canary = resources.Canary(version=1 + (turn + 1) % 4, share_ppm=turn)
+            state = resources.AliasState(version=1 + turn % 4, canary=canary if turn % 2 else None)
+            request = api.PromoteAliasRequest(name=f"models/digits/aliases/{alias}", state=state)
+            await registry.stub.PromoteAlias(request)
+            if alias == "alias-0":
+                policy = resources.ModelPolicy(limits=resources.LimitPolicy(max_running=turn))
+                await registry.stub.SetModelPolicy(api.SetModelPolicyRequest(name="models/digits", policy=policy))
             if turn % 3 == 0:
                 await registry.rollback(alias=alias)
             done += 1

@@ -48,7 +48,7 @@ class Servicer:
     async def unused(self, request: Any, call: Call) -> Any:
         raise NotImplementedError
 
-    ingest_delta = get_version_metrics = list_version_metrics = compare_versions = unused
+    ingest_delta = get_version_metrics = list_version_metrics = compare_versions = list_rollout_metrics = unused
 
 
 @pytest.fixture

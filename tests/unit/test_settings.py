@@ -84,6 +84,49 @@ def test_bad_node_names_are_refused(node: str) -> None:
         InferenceSettings.from_env({"NEURALMESH_NODE": node})
 
 
+def test_workers_are_nodes_with_folders_of_their_own() -> None:
+    """A worker's settings follow from the common ones and its number: name, folder, shared port; one has the socket."""
+    env = {
+        "NEURALMESH_INFERENCE_WORKERS": "3",
+        "NEURALMESH_NODE": "edge",
+        "NEURALMESH_INFERENCE_DATA": "/data",
+        "NEURALMESH_INFERENCE_SOCKET": "/run/s",
+    }
+    supervisor = InferenceSettings.from_env(env)
+    assert (supervisor.workers, supervisor.worker, supervisor.server.shared_port) == (3, 0, False)
+    assert supervisor.shared == supervisor.data == Path("/data")
+    first, second = (InferenceSettings.from_env({**env, "NEURALMESH_INFERENCE_WORKER": str(n)}) for n in (1, 2))
+    assert (first.node, first.data, first.shared) == ("edge-1", Path("/data/worker-1"), Path("/data"))
+    assert (second.node, second.data, second.shared) == ("edge-2", Path("/data/worker-2"), Path("/data"))
+    assert first.server.shared_port
+    assert first.server.socket == Endpoint.unix("/run/s", name="x")
+    assert second.server.socket is None
+
+
+@pytest.mark.parametrize("env", [{"WORKERS": "0"}, {"WORKERS": "65"}, {"WORKERS": "2", "WORKER": "3"}])
+def test_impossible_workers_are_refused(env: dict[str, str]) -> None:
+    """A number of workers, or of a worker, that cannot be is named."""
+    with pytest.raises(SettingsError, match="NEURALMESH_INFERENCE_WORKER"):
+        InferenceSettings.from_env({f"NEURALMESH_INFERENCE_{name}": value for name, value in env.items()})
+
+
+def test_a_workers_name_must_fit() -> None:
+    """A node name that its number makes too long is refused."""
+    env = {"NEURALMESH_NODE": "a" * 62, "NEURALMESH_INFERENCE_WORKERS": "2", "NEURALMESH_INFERENCE_WORKER": "2"}
+    with pytest.raises(SettingsError, match="NEURALMESH_NODE"):
+        InferenceSettings.from_env(env)
+
+
+def test_tokens_do_not_show(tmp_path: Path) -> None:
+    """A token is in no text of the settings, and its file does not permit plain text beyond loopback."""
+    settings = InferenceSettings.from_env({"NEURALMESH_TOKEN": "nmt_secret", "NEURALMESH_TOKENS": "/etc/t.json"})
+    assert settings.token == "nmt_secret"
+    assert "nmt_secret" not in repr(settings)
+    assert settings.server.tokens == Path("/etc/t.json")
+    with pytest.raises(SettingsError, match="read tokens"):
+        ServerSettings(Endpoint("0.0.0.0", 1), tokens=tmp_path)  # noqa: S104 - the address under test
+
+
 def test_empty_metrics_address_switches_telemetry_off() -> None:
     """A node can run without a metrics service."""
     assert InferenceSettings.from_env({"NEURALMESH_METRICS": ""}).metrics is None

@@ -8,6 +8,7 @@ import typer
 
 from neuralmesh_server.cli import reference, rendering
 from neuralmesh_server.cli.connection import connected
+from neuralmesh_server.cli.narration import policy_text, protection_text, short, state_text
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 from neuralmesh_server.names import check_model
 
@@ -20,7 +21,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model."
 @connected
 def models(client: Client, *, json: Json = False) -> None:
     """List the models and the versions that their aliases name."""
-    found = [(model, list(client.registry.list_aliases(_short(model.name)))) for model in client.registry.list_models()]
+    found = [(model, list(client.registry.list_aliases(short(model.name)))) for model in client.registry.list_models()]
     if json:
         rendering.print_json(
             [
@@ -36,9 +37,9 @@ def models(client: Client, *, json: Json = False) -> None:
         ("model", "versions>", "aliases", "created", "description"),
         (
             (
-                _short(model.name),
+                short(model.name),
                 str(model.latest_version),
-                ", ".join(f"{_short(alias.name)}={alias.state.version}" for alias in aliases),
+                ", ".join(f"{short(alias.name)}={state_text(alias.state)}" for alias in aliases),
                 rendering.moment_text(model, "create_time"),
                 model.description,
             )
@@ -54,7 +55,8 @@ def versions(client: Client, *, model: Model, json: Json = False) -> None:
     found = list(client.registry.list_versions(model))
     names: dict[int, list[str]] = {}
     for alias in client.registry.list_aliases(model):
-        names.setdefault(alias.state.version, []).append(_short(alias.name))
+        for version, name in _naming(alias):
+            names.setdefault(version, []).append(name)
     if json:
         rendering.print_json(
             [{**rendering.as_json(version), "aliases": names.get(version.version, [])} for version in found]
@@ -107,15 +109,21 @@ def _show_model(client: Client, name: str, *, json: bool) -> None:
             ("versions", str(model.latest_version)),
             ("created", rendering.moment_text(model, "create_time")),
             ("description", model.description),
+            ("policy", policy_text(model.policy) if model.HasField("policy") else ""),
+            *(
+                (f"{short(alias.name)} protected", protection_text(alias.protection))
+                for alias in aliases
+                if alias.HasField("protection")
+            ),
         )
     )
     if aliases:
         rendering.print_table(
-            ("alias", "version>", "moved", "by", "reason", "rollback goes through"),
+            ("alias", "version", "moved", "by", "reason", "rollback goes through"),
             (
                 (
-                    _short(alias.name),
-                    str(alias.state.version),
+                    short(alias.name),
+                    state_text(alias.state),
                     rendering.moment_text(alias, "update_time"),
                     rendering.actor_text(alias.actor),
                     alias.reason,
@@ -124,6 +132,13 @@ def _show_model(client: Client, name: str, *, json: bool) -> None:
                 for alias in aliases
             ),
         )
+
+
+def _naming(alias: Any) -> list[tuple[int, str]]:
+    """Return each version that an alias names, and as what."""
+    name, state = short(alias.name), alias.state
+    arms = [(getattr(state, arm).version, f"{name} {arm}") for arm in ("canary", "shadow") if state.HasField(arm)]
+    return [(state.version, name), *arms]
 
 
 def _show_version(version: Any, *, json: bool) -> None:
@@ -158,7 +173,3 @@ def _show_version(version: Any, *, json: bool) -> None:
 def _tensor(what: str, spec: Any, label_output: str) -> tuple[str, ...]:
     shape = "[" + ", ".join(str(size) for size in spec.shape) + "]"
     return what, spec.name, spec.datatype, shape, "label" if spec.name == label_output else ""
-
-
-def _short(name: str) -> str:
-    return name.rpartition("/")[2]

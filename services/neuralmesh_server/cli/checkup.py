@@ -158,7 +158,7 @@ def _service(name: str, address: str, ask: Callable[[], str]) -> Finding:
     except exceptions.UnavailableError as error:
         if error.reason != "PEER_UNREACHABLE":
             return Finding(name, WARN, f"{address} is not ready: {error.message}")
-        if port_is_free(Endpoint.parse(address, name=name)):
+        if port_is_free(Endpoint.parse_peer(address, name=name)):
             return Finding(name, WARN, f"{address} is free; nothing runs there (neuralmesh up)")
         return Finding(name, FAIL, f"{address} is taken by something that does not answer as a service")
     except exceptions.NeuralMeshError as error:
@@ -167,11 +167,14 @@ def _service(name: str, address: str, ask: Callable[[], str]) -> Finding:
 
 def port_is_free(endpoint: Endpoint) -> bool:
     """Say whether nothing accepts connections at an address."""
-    try:
-        with socket.create_connection((endpoint.host, endpoint.port), timeout=1.0):
-            return False
-    except OSError:
-        return True
+    family = socket.AF_UNIX if endpoint.path else socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(endpoint.path or (endpoint.host, endpoint.port))
+        except OSError:
+            return True
+    return False
 
 
 def _registry(client: Client) -> str:

@@ -1,7 +1,8 @@
 """How a command reaches the services: flags over environment variables over loopback.
 
 `connected` gives a command the flags --registry, --inference, --metrics, --tls-cert, --tls-key, --tls-ca, --timeout and
---actor, and hands it a client made from them. The actor defaults to the name of the operating system's user.
+--actor, and hands it a client made from them. The actor defaults to the name of the operating system's user. A token
+comes from NEURALMESH_TOKEN alone, since flags are seen by everyone on the machine.
 """
 
 from __future__ import annotations
@@ -49,18 +50,40 @@ _DEFAULTS: dict[str, object] = {"timeout": 30.0}
 def connected(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with the flags of a connection instead of the parameter `client`."""
 
-    @functools.wraps(command)
-    def wrapper(**arguments: Any) -> None:
-        flags = {name: arguments.pop(name) for name in _FLAGS}
+    def call(flags: Mapping[str, Any], arguments: dict[str, Any]) -> None:
         with open_client(flags) as client:
             run(command, client=client, **arguments)
 
-    del command.__annotations__["client"]  # the rest is evaluated for typer; Client is imported only when it runs
+    return _flagged(command, "client", call)
+
+
+def addressed(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the flags of a connection instead of the parameter `options`: arguments for clients.
+
+    For commands that open connections of their own kind or number.
+    """
+
+    def call(flags: Mapping[str, Any], arguments: dict[str, Any]) -> None:
+        run(command, options=client_options(flags), **arguments)
+
+    return _flagged(command, "options", call)
+
+
+def _flagged(
+    command: Callable[..., None], given: str, call: Callable[[Mapping[str, Any], dict[str, Any]], None]
+) -> Callable[..., None]:
+    """Return a command with the flags instead of the parameter `given`; `call` gets them and the other arguments."""
+
+    @functools.wraps(command)
+    def wrapper(**arguments: Any) -> None:
+        call({name: arguments.pop(name) for name in _FLAGS}, arguments)
+
+    del command.__annotations__[given]  # the rest is evaluated for typer; its type is imported only when it runs
     hints = get_type_hints(command, include_extras=True)
     own = [
         parameter.replace(annotation=hints[parameter.name])
         for parameter in inspect.signature(command).parameters.values()
-        if parameter.name != "client"
+        if parameter.name != given
     ]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=annotation)
@@ -89,7 +112,18 @@ def open_client(flags: Mapping[str, Any]) -> Client:
     Raises:
         SettingsError: An address or TLS file is wrong; the message names it.
     """
-    from neuralmesh import Client, TlsFiles  # noqa: PLC0415 - imports grpc, which waits for the transport
+    from neuralmesh import Client  # noqa: PLC0415 - imports grpc, which waits for the transport
+
+    return Client(**client_options(flags))
+
+
+def client_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client, synchronous or not, for the given flags over the environment.
+
+    Raises:
+        SettingsError: An address or TLS file is wrong; the message names it.
+    """
+    from neuralmesh import TlsFiles  # noqa: PLC0415 - as above
 
     env = overlay(
         {
@@ -105,14 +139,15 @@ def open_client(flags: Mapping[str, Any]) -> Client:
         from neuralmesh_server.runtime.tls import check_files  # noqa: PLC0415 - imports cryptography, which is slow
 
         check_files(tls)
-    return Client(
-        registry=_address(env, "NEURALMESH_REGISTRY", REGISTRY_PORT),
-        inference=_address(env, "NEURALMESH_INFERENCE", INFERENCE_PORT),
-        metrics=_address(env, "NEURALMESH_METRICS", METRICS_PORT),
-        tls=None if tls is None else TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key),
-        timeout=flags.get("timeout") or 30.0,
-        actor=env.get("NEURALMESH_ACTOR") or _user(),
-    )
+    return {
+        "registry": _address(env, "NEURALMESH_REGISTRY", REGISTRY_PORT),
+        "inference": _address(env, "NEURALMESH_INFERENCE", INFERENCE_PORT),
+        "metrics": _address(env, "NEURALMESH_METRICS", METRICS_PORT),
+        "tls": None if tls is None else TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key),
+        "timeout": flags.get("timeout") or 30.0,
+        "actor": env.get("NEURALMESH_ACTOR") or _user(),
+        "token": env.get("NEURALMESH_TOKEN", ""),
+    }
 
 
 def existing_file(text: str, name: str) -> Path:
@@ -124,7 +159,7 @@ def existing_file(text: str, name: str) -> Path:
 
 
 def _address(env: Mapping[str, str], name: str, port: int) -> str:
-    return str(Endpoint.parse(env.get(name) or f"127.0.0.1:{port}", name=name))
+    return str(Endpoint.parse_peer(env.get(name) or f"127.0.0.1:{port}", name=name))
 
 
 def _user() -> str:

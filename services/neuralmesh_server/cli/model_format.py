@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuralmesh_server.cli import upstream
 from neuralmesh_server.errors import InvalidArgumentError
+from neuralmesh_server.inference.upstreams.descriptor import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,9 +56,11 @@ def inspect(files: Mapping[str, Path], kind: str) -> ModelFormat:
     """
     if kind == AUTO:
         kind = _guess(files)
+    if kind == upstream.KIND:
+        upstream.check(files)
     if kind not in {ONNX, LIAM}:
         return ModelFormat(kind)
-    from neuralmesh_server.inference.backend import LoadError  # noqa: PLC0415 - the runtimes load only when needed
+    from neuralmesh_server.inference.backends.backend import LoadError  # noqa: PLC0415 - the runtimes load only when needed
 
     try:
         signature = _backend(kind).load(files).signature
@@ -92,6 +96,8 @@ def label_output(found: ModelFormat, wanted: str | None) -> str:
 def _guess(files: Mapping[str, Path]) -> str:
     if any(name.endswith(".onnx") for name in files):
         return ONNX
+    if FILE_NAME in files:
+        return upstream.KIND
     if len(files) == 1:
         ((name, path),) = files.items()
         if name.endswith(".safetensors") or _looks_like_safetensors(path):
@@ -112,9 +118,9 @@ def _looks_like_safetensors(path: Path) -> bool:
 
 def _backend(kind: str) -> Any:
     if kind == ONNX:
-        from neuralmesh_server.inference.backend_onnx import OnnxBackend  # noqa: PLC0415 - as above
+        from neuralmesh_server.inference.backends.onnx import OnnxBackend  # noqa: PLC0415 - as above
 
         return OnnxBackend()
-    from neuralmesh_server.inference.backend_liam import LiamBackend  # noqa: PLC0415
+    from neuralmesh_server.inference.backends.liam import LiamBackend  # noqa: PLC0415
 
     return LiamBackend()

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuralmesh_server.cli import rendering
+from neuralmesh_server.cli import quantities, rendering
 from neuralmesh_server.cli.connection import connected
+from neuralmesh_server.cli.narration import event_text, proof_text, state_text
+from neuralmesh_server.cli.prove import Source, explained, for_promotion, print_proof
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
+from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.names import DEFAULT_ALIAS, check_alias, check_model, parse_version
 
 if TYPE_CHECKING:
@@ -26,13 +29,44 @@ def promote(
     model: Model,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="Number of the version.")],
     alias: Alias = DEFAULT_ALIAS,
+    canary: Annotated[str, typer.Option(metavar="VERSION", help="Version that answers a share of the units.")] = "",
+    shadow: Annotated[str, typer.Option(metavar="VERSION", help="Version that gets copies of requests.")] = "",
+    share: Annotated[str, typer.Option(metavar="SHARE", help="The canary's share, or else the shadow's, as 10%.")] = "",
+    shadow_share: Annotated[str, typer.Option(metavar="SHARE", help="The shadow's share beside a canary.")] = "",
+    sticky: Annotated[
+        str, typer.Option(metavar="SOURCE", help="What decides the arm: parameter:NAME, metadata:NAME or id.")
+    ] = "",
+    prove: Annotated[bool, typer.Option("--prove", help="Run it beside the version that answers today first.")] = False,
+    source: Source = "",
     reason: Reason = "",
     json: Json = False,
 ) -> None:
-    """Point an alias at a version, unless somebody else moves it at the same moment."""
+    """Point an alias at a version, unless somebody else moves it at the same moment. Arms that are not named end.
+
+    With --prove the node that --inference names runs the new version, or else the arm's, beside the one that answers
+    today; what it finds is printed and kept with the move, and decides where the alias is protected.
+    """
     check_model(model)
     check_alias(alias)
-    response = client.promote(model, parse_version(version), alias=alias, reason=reason)
+    number = parse_version(version)
+    canary_arm, shadow_arm = _arms(canary, shadow, share, shadow_share)
+    proof = None
+    if prove:
+        versions = [number, *(arm[0] for arm in (canary_arm, shadow_arm) if arm is not None)]
+        proof = for_promotion(client, model, alias, versions, source)
+        if not json:
+            print_proof(proof)
+    with explained(model, number):
+        response = client.promote(
+            model,
+            number,
+            alias=alias,
+            canary=canary_arm,
+            shadow=shadow_arm,
+            sticky=_sticky(sticky),
+            proof=proof,
+            reason=reason,
+        )
     _print_move(response, json=json)
 
 
@@ -91,21 +125,38 @@ def history(
     )
 
 
-def event_text(event: Any) -> str:
-    """Return what an event changed, in a few words."""
-    change = event.WhichOneof("change")
-    if change == "model_created":
-        return f"model {_short(event.model_created.model.name)} created"
-    if change == "version_created":
-        return f"version {event.version_created.version.version} created"
-    if change == "node_registered":
-        return f"node {event.node_registered.node} registered"
-    if change == "alias_moved":
-        move = event.alias_moved
-        kind = "rolled back" if move.kind == move.KIND_ROLLBACK else "promoted"
-        before = move.before.version if move.HasField("before") else "none"
-        return f"{_short(move.alias)} {kind}: {before} -> {move.after.version}"
-    return "unknown change"
+def _arms(
+    canary: str, shadow: str, share: str, shadow_share: str
+) -> tuple[tuple[int, float] | None, tuple[int, float] | None]:
+    """Return canary and shadow as (version, fraction), None for none."""
+    if canary and not share:
+        raise InvalidArgumentError("FIELD_INVALID", "--canary needs --share, as 10%", field="share")
+    if share and not canary:
+        if not shadow or shadow_share:
+            raise InvalidArgumentError("FIELD_INVALID", "--share is of a --canary or a --shadow", field="share")
+        share, shadow_share = "", share
+    if shadow_share and not shadow:
+        raise InvalidArgumentError("FIELD_INVALID", "--shadow-share needs --shadow", field="shadow_share")
+    return (
+        (parse_version(canary), _fraction("--share", share)) if canary else None,
+        (parse_version(shadow), _fraction("--shadow-share", shadow_share or "100%")) if shadow else None,
+    )
+
+
+def _fraction(option: str, text: str) -> float:
+    return quantities.parts_per_million(option, text) / quantities.MILLION
+
+
+def _sticky(text: str) -> str:
+    """Return the sticky key, or raise FIELD_INVALID."""
+    from neuralmesh import rollout  # noqa: PLC0415 - commands import messages when they run
+
+    if text:
+        try:
+            rollout.sticky_key(text)
+        except ValueError as error:
+            raise InvalidArgumentError("FIELD_INVALID", str(error), field="sticky") from None
+    return text
 
 
 def _print_move(response: Any, *, json: bool) -> None:
@@ -113,9 +164,7 @@ def _print_move(response: Any, *, json: bool) -> None:
         rendering.print_json(rendering.as_json(response))
         return
     alias = response.alias
-    before = str(response.previous_state.version) if response.HasField("previous_state") else "none"
-    rendering.print_line(f"{alias.name}: {before} -> {alias.state.version} (revision {alias.revision})")
-
-
-def _short(name: str) -> str:
-    return name.rpartition("/")[2]
+    before = state_text(response.previous_state) if response.HasField("previous_state") else "none"
+    rendering.print_line(f"{alias.name}: {before} -> {state_text(alias.state)} (revision {alias.revision})")
+    if alias.HasField("proof"):
+        rendering.print_line(f"proof: {proof_text(alias.proof)}")

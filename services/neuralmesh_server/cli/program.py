@@ -16,10 +16,17 @@ from neuralmesh_server.cli import (
     certs,
     doctor,
     exit_codes,
+    load,
     moves,
+    policy,
     predict,
+    prove,
     push,
+    receipts,
+    replay,
+    rollouts,
     services,
+    tokens,
     top,
     trace,
     up,
@@ -51,11 +58,19 @@ app.command("versions")(catalog.versions)
 app.command("show")(catalog.show)
 app.command("promote")(moves.promote)
 app.command("rollback")(moves.rollback)
+app.command("policy")(policy.policy)
+app.command("protect")(policy.protect)
 app.command("history")(moves.history)
 app.command("predict")(predict.predict)
 app.command("trace")(trace.trace)
+app.command("rollouts")(rollouts.rollouts)
+app.command("receipts")(receipts.receipts)
+app.command("replay")(replay.replay)
+app.command("prove")(prove.prove)
+app.command("load")(load.load)
 app.command("top")(top.top)
 app.command("certs")(certs.certs)
+app.add_typer(tokens.tokens, name="tokens")
 app.command("doctor")(doctor.doctor)
 
 

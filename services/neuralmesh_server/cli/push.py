@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuralmesh_server.cli import model_format, rendering
+from neuralmesh_server.cli import golden_set, model_format, rendering, upstream
 from neuralmesh_server.cli.connection import connected
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 from neuralmesh_server.errors import InvalidArgumentError
@@ -26,8 +26,10 @@ def push(
     client: Client,
     *,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model; created where it is missing.")],
-    path: Annotated[Path, typer.Argument(metavar="PATH", exists=True, help="A file, or a folder with all its files.")],
-    kind: Annotated[str, typer.Option(help="onnx, liam.binary_network or any other; auto finds out.")] = "auto",
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[PATH]", exists=True, help="A file, or a folder with all its files.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="onnx, liam.binary_network, remote or any other; auto finds out.")] = "auto",
     description: Annotated[str, typer.Option(metavar="TEXT", help="Description of the version.")] = "",
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A fact of your own; may be repeated.")
@@ -39,25 +41,64 @@ def push(
         str | None, typer.Option(metavar="NAME", help="Output with the labels; `label` where there is one.")
     ] = None,
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Do not open the files.")] = False,
+    golden: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Examples (.npz) that travel with the version."),
+    ] = None,
+    upstream_url: Annotated[
+        str | None,
+        typer.Option("--upstream", metavar="URL", help="Instead of PATH, a server: grpc://, grpcs:// or mesh://."),
+    ] = None,
+    upstream_model: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the model there.")] = None,
+    upstream_version: Annotated[str, typer.Option(metavar="VERSION", help="Its version there.")] = "",
+    upstream_credentials: Annotated[
+        str, typer.Option(metavar="NAME", help="Credentials in the nodes' environment; see docs/remote.md.")
+    ] = "",
+    upstream_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.001, help="Longest wait for an answer; 60.")
+    ] = None,
+    expects_digest: Annotated[
+        str, typer.Option(metavar="DIGEST", help="Digest that a Neural Mesh upstream must prove.")
+    ] = "",
+    signature_of: Annotated[
+        int | None, typer.Option(metavar="VERSION", help="Declare the signature of this version of the model.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make files the next version of a model; the same content again gives the version that holds it."""
+    """Make files, or a server that runs it, the next version of a model; the same content again gives that version."""
     from neuralmesh._artifact import folder_files  # noqa: PLC0415 - after the transport is configured
 
     check_model(model)
     check_alias(alias)
     facts = parse_metadata(metadata or [])
-    if kind != model_format.AUTO:
-        check_kind(kind)
-    elif unchecked:
-        raise InvalidArgumentError("FIELD_INVALID", "--unchecked needs --kind", field="kind")
-    found = model_format.ModelFormat(kind) if unchecked else model_format.inspect(folder_files(path), kind)
+    files: dict[str, Any] = upstream.files(
+        path,
+        upstream_url,
+        upstream_model,
+        version=upstream_version,
+        expects_digest=expects_digest,
+        credentials=upstream_credentials,
+        timeout=upstream_timeout,
+    )
+    examples = golden
+    if path is not None:
+        files = folder_files(path)
+        examples = golden_set.taken(files, golden)
+        found = _format(files, kind, unchecked=unchecked)
+    else:
+        found = model_format.ModelFormat(upstream.KIND)
+    signature = _signature(found, label_output)
+    if signature_of is not None:
+        signature = _signature_of(client, model, signature_of, label_output)
+    if examples is not None:
+        golden_set.check(examples, signature)
+        files[golden_set.FILE] = examples
     with progress_bars() as progress:
         version = client.push(
             model,
-            path,
+            files=files,
             kind=found.kind,
-            signature=_signature(found, label_output),
+            signature=signature,
             description=description,
             metadata=facts,
             reason=reason,
@@ -109,6 +150,25 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None] | None]:
             bars.update(tasks[name], completed=done)
 
         yield advance
+
+
+def _format(files: dict[str, Any], kind: str, *, unchecked: bool) -> model_format.ModelFormat:
+    if kind != model_format.AUTO:
+        check_kind(kind)
+    elif unchecked:
+        raise InvalidArgumentError("FIELD_INVALID", "--unchecked needs --kind", field="kind")
+    return model_format.ModelFormat(kind) if unchecked else model_format.inspect(files, kind)
+
+
+def _signature_of(client: Client, model: str, number: int, wanted: str | None) -> Any:
+    version = client.registry.get_version(model, number)
+    if not version.HasField("signature"):
+        raise InvalidArgumentError(
+            "FIELD_INVALID", f"version {number} of model {model!r} declares no signature", field="signature"
+        )
+    if wanted is not None:
+        version.signature.label_output = wanted
+    return version.signature
 
 
 def _signature(found: model_format.ModelFormat, wanted: str | None) -> Any:

@@ -1,10 +1,13 @@
 """`neuralmesh registry`, `inference` and `metrics`: one service in this process, until a signal stops it.
 
+With `--workers` this process supervises several of `inference`, and imports nothing that serves.
 Flags stand over environment variables; both are read by `settings`, which checks them.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,9 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from neuralmesh_server.runtime.process import App
+    from neuralmesh_server.settings import InferenceSettings
 
 Listen = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where to listen.")]
 Data = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of what the service keeps.")]
+Socket = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Unix socket beside the port (NEURALMESH_{SERVICE}_SOCKET).")
+]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Permit plain text beyond loopback.")]
 TlsCert = Annotated[str | None, typer.Option(metavar="FILE", help="Certificate (NEURALMESH_TLS_CERT).")]
 TlsKey = Annotated[str | None, typer.Option(metavar="FILE", help="Its key (NEURALMESH_TLS_KEY).")]
@@ -28,6 +35,7 @@ TlsCa = Annotated[str | None, typer.Option(metavar="FILE", help="The authority (
 def registry(
     *,
     listen: Listen = None,
+    socket: Socket = None,
     data: Data = None,
     insecure: Insecure = False,
     tls_cert: TlsCert = None,
@@ -38,6 +46,7 @@ def registry(
     env = overlay(
         {
             "NEURALMESH_REGISTRY_LISTEN": listen,
+            "NEURALMESH_REGISTRY_SOCKET": socket,
             "NEURALMESH_REGISTRY_DATA": data,
             "NEURALMESH_INSECURE": "1" if insecure else None,
             **tls_flags(tls_cert, tls_key, tls_ca),
@@ -54,6 +63,7 @@ def registry(
 def inference(
     *,
     listen: Listen = None,
+    socket: Socket = None,
     data: Data = None,
     node: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the node (NEURALMESH_NODE).")] = None,
     registry: Annotated[
@@ -62,6 +72,13 @@ def inference(
     metrics: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="The metrics service (NEURALMESH_METRICS); empty for none."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that share the port, each a node (NEURALMESH_INFERENCE_WORKERS)."),
+    ] = None,
+    compat: Annotated[
+        str | None, typer.Option(metavar="triton", help="Triton's name, error texts and codes (NEURALMESH_COMPAT).")
     ] = None,
     insecure: Insecure = False,
     tls_cert: TlsCert = None,
@@ -72,20 +89,26 @@ def inference(
     env = overlay(
         {
             "NEURALMESH_INFERENCE_LISTEN": listen,
+            "NEURALMESH_INFERENCE_SOCKET": socket,
             "NEURALMESH_INFERENCE_DATA": data,
             "NEURALMESH_NODE": node,
             "NEURALMESH_REGISTRY": registry,
             "NEURALMESH_METRICS": metrics,
+            "NEURALMESH_INFERENCE_WORKERS": None if workers is None else str(workers),
+            "NEURALMESH_COMPAT": compat,
             "NEURALMESH_INSECURE": "1" if insecure else None,
             **tls_flags(tls_cert, tls_key, tls_ca),
         }
     )
-    transport.configure()
-    from neuralmesh_server.inference.app import InferenceApp  # noqa: PLC0415 - imports grpc
     from neuralmesh_server.settings import InferenceSettings  # noqa: PLC0415
 
     settings = InferenceSettings.from_env(env)
-    _serve(lambda: InferenceApp(settings))
+    if settings.workers > 1 and not settings.worker:
+        _supervise(settings, env)
+    transport.configure()
+    from neuralmesh_server.inference.app import InferenceApp  # noqa: PLC0415 - imports grpc
+
+    _serve(lambda: InferenceApp(settings), worker=settings.worker)
 
 
 def metrics(
@@ -95,6 +118,7 @@ def metrics(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where Prometheus scrapes (NEURALMESH_METRICS_HTTP); empty for none."),
     ] = None,
+    socket: Socket = None,
     data: Data = None,
     insecure: Insecure = False,
     tls_cert: TlsCert = None,
@@ -105,6 +129,7 @@ def metrics(
     env = overlay(
         {
             "NEURALMESH_METRICS_LISTEN": listen,
+            "NEURALMESH_METRICS_SOCKET": socket,
             "NEURALMESH_METRICS_HTTP": http,
             "NEURALMESH_METRICS_DATA": data,
             "NEURALMESH_INSECURE": "1" if insecure else None,
@@ -119,8 +144,40 @@ def metrics(
     _serve(lambda: MetricsApp(settings))
 
 
-def _serve(make_app: Callable[[], App]) -> None:
+def _serve(make_app: Callable[[], App], *, worker: int = 0) -> None:
+    """Run a service, as the worker of this number where it is not 0."""
     from neuralmesh_server.runtime import logs, process  # noqa: PLC0415 - imports uvloop and structlog
 
+    logs.configure(worker=worker)
+    process.run(make_app, supervised=worker > 0)
+
+
+def _supervise(settings: InferenceSettings, env: dict[str, str]) -> None:
+    """Run the workers of an inference node and exit with their code."""
+    from neuralmesh_server.data_folder import DataFolder  # noqa: PLC0415
+    from neuralmesh_server.runtime import logs  # noqa: PLC0415 - imports structlog
+    from neuralmesh_server.runtime.workers import Port, Supervisor  # noqa: PLC0415
+
     logs.configure()
-    process.run(make_app)
+    for number in range(1, settings.workers + 1):
+        settings.for_worker(number)  # what is wrong with a worker's settings is said once, here
+    folder = DataFolder(settings.data, "inference node")
+    port = Port(settings.server.listen)
+
+    async def run() -> int:
+        shared = {**env, "NEURALMESH_INFERENCE_LISTEN": str(port.endpoint)}
+        supervisor = Supervisor(
+            name="inference",
+            command=[sys.executable, "-m", "neuralmesh_server", "inference"],
+            environments=[
+                {**shared, "NEURALMESH_INFERENCE_WORKER": str(number)} for number in range(1, settings.workers + 1)
+            ],
+            endpoint=port.endpoint,
+            drain_seconds=settings.server.drain_seconds,
+        )
+        return await supervisor.run()
+
+    code = asyncio.run(run())
+    port.close()
+    folder.close()
+    raise typer.Exit(code)

@@ -8,7 +8,7 @@ import typer
 
 from neuralmesh_server.cli import rendering
 from neuralmesh_server.cli.connection import connected
-from neuralmesh_server.cli.moves import event_text
+from neuralmesh_server.cli.narration import event_text
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 
 if TYPE_CHECKING:

@@ -59,10 +59,13 @@ def up(
     ] = INFERENCE_PORT,
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Let the system choose the ports.")] = False,  # noqa: FBT002
     node: Annotated[str, typer.Option(metavar="NAME", help="Name of the inference node.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of the inference node (NEURALMESH_INFERENCE_WORKERS).")
+    ] = None,
 ) -> None:
     """Run the three services on loopback until Ctrl-C."""
     ports = Ports.ephemeral() if ephemeral else Ports.from_base(port_base)
-    code = asyncio.run(Suite(data, ports, node).run())
+    code = asyncio.run(Suite(data, ports, node, workers).run())
     raise typer.Exit(code)
 
 
@@ -73,12 +76,14 @@ class Suite:
         data: Folder of everything that is kept.
         ports: Where to listen on 127.0.0.1.
         node: Name of the inference node.
+        workers: Its processes; None leaves that to the environment.
     """
 
-    def __init__(self, data: Path, ports: Ports, node: str) -> None:
+    def __init__(self, data: Path, ports: Ports, node: str, workers: int | None = None) -> None:
         self._data = data
         self._ports = ports
         self._node = node
+        self._workers = workers
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._endpoints: dict[str, Endpoint] = {}
 
@@ -161,6 +166,7 @@ class Suite:
             "NEURALMESH_INFERENCE_LISTEN": f"127.0.0.1:{ports.inference}",
             "NEURALMESH_INFERENCE_DATA": data,
             "NEURALMESH_NODE": self._node,
+            "NEURALMESH_INFERENCE_WORKERS": None if self._workers is None else str(self._workers),
             "NEURALMESH_REGISTRY": self._address("registry", ports.registry),
             "NEURALMESH_METRICS": self._address("metrics", ports.metrics),
         }

@@ -8,42 +8,80 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 import structlog
+from google.protobuf.message_factory import GetMessageClass
 
 from neuralmesh import AsyncClient, TlsFiles, oip
 from neuralmesh_server.content_store import ContentStore
-from neuralmesh_server.inference import backend_liam, backend_onnx
-from neuralmesh_server.inference.activity import Activity
-from neuralmesh_server.inference.artifacts import Artifacts
-from neuralmesh_server.inference.execution import Execution
-from neuralmesh_server.inference.follower import Follower, Keeper, NodeNameTakenError
-from neuralmesh_server.inference.link_metrics import GrpcMetrics
-from neuralmesh_server.inference.link_registry import GrpcRegistry
-from neuralmesh_server.inference.loader import Loader
-from neuralmesh_server.inference.service import InferenceServicer
+from neuralmesh_server.inference import compat, convert
+from neuralmesh_server.inference.access import NODE_RULES, RULES
+from neuralmesh_server.inference.answering import Answering
+from neuralmesh_server.inference.backends import liam, onnx, remote
+from neuralmesh_server.inference.backends.execution import Execution
+from neuralmesh_server.inference.evidence import convert_node
+from neuralmesh_server.inference.evidence.evidence import Evidence
+from neuralmesh_server.inference.evidence.node_service import SERVICE as NODE
+from neuralmesh_server.inference.evidence.node_service import NodeServicer
+from neuralmesh_server.inference.evidence.store_receipts import ReceiptFolder
+from neuralmesh_server.inference.evidence.store_receipts_neighbours import ReceiptNeighbours
+from neuralmesh_server.inference.holding.artifacts import Artifacts
+from neuralmesh_server.inference.holding.follower import Follower, Keeper, NodeNameTakenError
+from neuralmesh_server.inference.holding.link_registry import GrpcRegistry
+from neuralmesh_server.inference.holding.loader import Loader
+from neuralmesh_server.inference.holding.repository import Repository
+from neuralmesh_server.inference.holding.store_claims import Claims
+from neuralmesh_server.inference.holding.store_node import NodeFolder
+from neuralmesh_server.inference.holding.store_replica import ReplicaFile
+from neuralmesh_server.inference.holding.store_unloaded import UnloadedFile
+from neuralmesh_server.inference.hot import Hot
+from neuralmesh_server.inference.model_health import ModelHealth
+from neuralmesh_server.inference.reporting.activity import Activity
+from neuralmesh_server.inference.reporting.link_metrics import GrpcMetrics
+from neuralmesh_server.inference.reporting.rollout_activity import RolloutActivity
+from neuralmesh_server.inference.reporting.store_telemetry import TelemetrySpool
+from neuralmesh_server.inference.reporting.store_totals import SharedTotals
+from neuralmesh_server.inference.reporting.telemetry import Telemetry
+from neuralmesh_server.inference.reporting.totals import Alone
+from neuralmesh_server.inference.service import SERVER_NAME, InferenceServicer
 from neuralmesh_server.inference.serving import Serving
-from neuralmesh_server.inference.store_node import NodeFolder
-from neuralmesh_server.inference.store_replica import ReplicaFile
-from neuralmesh_server.inference.store_telemetry import TelemetrySpool
-from neuralmesh_server.inference.telemetry import Telemetry
+from neuralmesh_server.inference.traffic.lanes import Lanes
+from neuralmesh_server.inference.traffic.rollout import Assigner
+from neuralmesh_server.inference.traffic.shadow import Shadows
+from neuralmesh_server.inference.upstreams import link_upstream
+from neuralmesh_server.inference.upstreams.connections import Connections
 from neuralmesh_server.prediction_id import Issuer
 from neuralmesh_server.runtime.handlers import service_handler
 from neuralmesh_server.runtime.server import Server, drain
+from neuralmesh_server.runtime.tokens import guard, open_access
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
+    from pathlib import Path
 
-    from neuralmesh_server.inference.backend import Backend
+    from neuralmesh_server.inference.backends.backend import Backend
+    from neuralmesh_server.inference.reporting.totals import Siblings
+    from neuralmesh_server.runtime.access import Access
     from neuralmesh_server.settings import Endpoint, InferenceSettings
 
 log = structlog.get_logger()
 
+QUEUES_CLOSE = 0.8
+"""Part of the grace period after which what still waits is refused, while its caller can still be told."""
 RUN_THREADS = 4
 LOAD_THREADS = 4  # as many as the loader works on at once, and as many again for what does not end
 
 
-def backends() -> dict[str, Backend]:
+def backends(connections: Connections) -> dict[str, Backend]:
     """Return the backend of every kind that this node serves; all of them read data and execute none of it."""
-    return {backend_onnx.KIND: backend_onnx.OnnxBackend(), backend_liam.KIND: backend_liam.LiamBackend()}
+    return {
+        onnx.KIND: onnx.OnnxBackend(),
+        liam.KIND: liam.LiamBackend(),
+        remote.KIND: remote.RemoteBackend(connections, asyncio.get_running_loop()),
+    }
+
+
+def runtimes() -> dict[str, str]:
+    """Return what runs the versions of each kind here, as receipts say it."""
+    return {onnx.KIND: onnx.runtime(), liam.KIND: liam.runtime()}
 
 
 class InferenceApp:
@@ -81,11 +119,15 @@ class InferenceApp:
             raise
         self._spawn(self._loader.run())
         self._spawn(self._announce())
+        self._spawn(ModelHealth(self._serving, self._server.health).run())
+        if self._settings.worker:
+            self._spawn(self._repository.follow())
         if self._replica.revision:
             log.info("replica_found", revision=self._replica.revision)
             self._loader.changed()
         self._spawn(self._follower.run())
         self._spawn(self._keeper.run())
+        self._spawn(self._evidence.recorder.run())
         if self._telemetry is not None:
             self._spawn(self._telemetry.run())
         return self.endpoint
@@ -95,14 +137,22 @@ class InferenceApp:
         if self._folder is None:
             return
         self._serving.ready = False
+        drain_seconds = self._settings.server.drain_seconds
+        last_call = asyncio.get_running_loop().call_later(drain_seconds * QUEUES_CLOSE, self._lanes.close)
+        self._service.end_streams()
         await self._server.stop()
+        last_call.cancel()
+        self._lanes.close()
         self._execution.close()
+        await self._shadows.close()
         tasks, self._tasks = self._tasks, []
         await drain([task for task in tasks if not task.done()])
+        await self._evidence.close()
         if self._telemetry is not None:
             await self._telemetry.farewell()
         if self._serving.current is not None:
             await self._keeper.keep()
+        await self._upstreams.close()
         await self._client.close()
         self._run_threads.shutdown(cancel_futures=True)
         self._load_threads.shutdown(cancel_futures=True)
@@ -119,24 +169,36 @@ class InferenceApp:
             registry=str(settings.registry),
             metrics=str(settings.metrics or ""),
             tls=TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key) if tls else None,
+            token=settings.token,
         )
         self._execution = Execution(self._run_threads)
+        self._upstreams = Connections(settings.upstreams, tls, link_upstream.connect)
         self._serving = Serving()
+        self._rollouts = RolloutActivity()
+        self._lanes = Lanes(self._execution, RUN_THREADS)
+        self._shadows = Shadows(self._rollouts)
         registry = GrpcRegistry(self._client, settings.node)
-        activity = Activity(settings.labels_per_delta if settings.metrics else 0)
+        activity = Activity(settings.labels_per_delta if settings.metrics else 0, settings.node, self._memory())
+        claims = Claims(settings.shared / "artifacts" / "claims")
         replica_file = ReplicaFile(settings.data / "replica.json")
         self._replica, effective = replica_file.load()
+        unloaded = UnloadedFile(settings.shared)
+        artifacts = Artifacts(ContentStore(settings.shared / "artifacts"), claims, registry)
+        kinds = backends(self._upstreams)
+        self._evidence = self._make_evidence(folder, artifacts, kinds, activity)
         self._loader = Loader(
             replica=self._replica,
             serving=self._serving,
             activity=activity,
-            artifacts=Artifacts(ContentStore(settings.data / "artifacts"), registry),
-            backends=backends(),
+            artifacts=artifacts,
+            backends=kinds,
             threads=self._load_threads,
             keep_newest=settings.keep_newest,
             effective=effective,
-            published=lambda: self._keeper.mark(),  # noqa: PLW0108 - the keeper comes after the loader
+            published=self._published,
+            unloaded=unloaded.load(),
         )
+        self._repository = Repository(loader=self._loader, serving=self._serving, store=unloaded)
         self._keeper = Keeper(replica_file, self._replica, lambda: self._loader.effective)
         self._follower = Follower(
             registry=registry,
@@ -148,7 +210,36 @@ class InferenceApp:
             longest_pause=settings.reconnect_seconds,
         )
         self._telemetry = self._make_telemetry(activity, folder) if settings.metrics else None
-        self._server = Server(settings.server, [(oip.SERVICE, self._handler(activity, folder))])
+        access = open_access(settings.server)
+        services = [(oip.SERVICE, self._handler(activity, folder, access)), (NODE, self._node_handler(access))]
+        self._server = Server(settings.server, services, access)
+
+    def _make_evidence(
+        self, folder: NodeFolder, artifacts: Artifacts, kinds: Mapping[str, Backend], activity: Activity
+    ) -> Evidence:
+        self._receipts = ReceiptFolder(self._settings.data / "receipts")
+        codec = convert_node.RecordedCodec()
+        return Evidence(
+            archive=self._receipts,
+            ledger=self._receipts.ledger,
+            neighbours=ReceiptNeighbours(self._neighbours()),
+            replica=self._replica,
+            artifacts=artifacts,
+            backends=kinds,
+            activity=activity,
+            runtimes=runtimes(),
+            replay_codec=codec,
+            prove_codec=codec,
+            node=self._settings.node,
+            key=folder.key,
+        )
+
+    def _neighbours(self) -> dict[str, Path]:
+        """Return where the other workers of this node keep receipts, by the names under which they predict."""
+        settings = self._settings
+        base = settings.node.removesuffix(f"-{settings.worker}")
+        others = [number for number in range(1, settings.workers + 1) if settings.worker and number != settings.worker]
+        return {f"{base}-{number}": settings.shared / f"worker-{number}" / "receipts" for number in others}
 
     def _make_telemetry(self, activity: Activity, folder: NodeFolder) -> Telemetry:
         return Telemetry(
@@ -159,18 +250,73 @@ class InferenceApp:
             interval=self._settings.telemetry_seconds,
             loaded=self._loader.reports,
             revision=lambda: self._replica.revision,
+            rollouts=self._rollouts,
+            lost_receipts=lambda: self._evidence.recorder.lost_here,
         )
 
-    def _handler(self, activity: Activity, folder: NodeFolder) -> object:
-        service = InferenceServicer(
+    def _handler(self, activity: Activity, folder: NodeFolder, access: Access | None) -> object:
+        issuer = Issuer(self._settings.node, folder.key, folder.epoch_ms)
+        self._hot = Hot(
             serving=self._serving,
-            execution=self._execution,
             activity=activity,
-            issuer=Issuer(self._settings.node, folder.key, folder.epoch_ms),
+            issuer=issuer,
+            node=self._settings.node,
+            ring=self._receipts.ledger.ring,
+        )
+        self._evidence.attach(self._hot)
+        self._answering = Answering(
+            serving=self._serving,
+            assigner=Assigner(self._settings.node, folder.epoch_ms),
+            lanes=self._lanes,
+            activity=activity,
+            rollouts=self._rollouts,
+            issuer=issuer,
+            write=convert.write_answer,
+            node=self._settings.node,
+            receipts=self._evidence.recorder,
+            shadows=self._shadows,
+        )
+        self._service = service = InferenceServicer(
+            serving=self._serving,
+            hot=self._hot,
+            answering=self._answering,
+            activity=activity,
+            siblings=self._siblings,
+            repository=self._repository,
             node=self._settings.node,
             version=metadata.version("neuralmesh"),
+            name=self._settings.compat or SERVER_NAME,
+            say=compat.triton if self._settings.compat else compat.plain,
         )
-        return service_handler(oip.SERVICE, service, oip.message_class, raw={"ModelInfer": service.model_infer})
+        spoken = compat.Spoken(service, compat.triton) if self._settings.compat else service
+        raw: dict[str, Callable[..., object]] = {
+            "ModelInfer": service.model_infer,
+            "ModelStreamInfer": service.model_stream_infer,
+        }
+        return service_handler(oip.SERVICE, spoken, oip.message_class, raw, guard(access, RULES))
+
+    def _node_handler(self, access: Access | None) -> object:
+        service = NodeServicer(
+            recorder=self._evidence.recorder,
+            replays=self._evidence.replays,
+            proofs=self._evidence.proofs,
+            node=self._settings.node,
+        )
+        return service_handler(NODE, service, GetMessageClass, guard=guard(access, NODE_RULES))
+
+    def _published(self) -> None:
+        self._keeper.mark()
+        self._hot.refresh()  # what the snapshot let go is not held until the next request
+
+    def _memory(self) -> Callable[[str, int, str, int], memoryview] | None:
+        """Return where totals are counted: in memory that the other workers read, where there are others."""
+        settings = self._settings
+        self._siblings: Siblings = Alone()
+        if not settings.worker:
+            return None
+        shared = SharedTotals(settings.shared / "totals", settings.worker, settings.workers)
+        self._siblings = shared
+        return shared.block
 
     async def _announce(self) -> None:
         await self._loader.settled.wait()

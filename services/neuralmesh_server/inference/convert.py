@@ -1,100 +1,126 @@
-"""Between the Open Inference Protocol's messages and what the domain works with.
-
-Inference is three steps, `parse_infer`, `read_inputs` and `write_infer`, with nothing but bytes and values between
-them, so that another codec can take their place.
-"""
+"""Between the Open Inference Protocol's messages and what the domain works with: values out, bytes back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING, Any
 
+from liam_core import oip as codec
 from neuralmesh import oip
-from neuralmesh_server.inference import validate
-from neuralmesh_server.inference.tensors import TensorError, check_raw, from_raw, from_values
+from neuralmesh_server.errors import NeuralMeshError
+from neuralmesh_server.inference.request import Caller, Input, Request, RequestedOutput
 from neuralmesh_server.runtime.handlers import parse
+from neuralmesh_server.runtime.wire import text_field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    import grpc
 
-    from neuralmesh_server.inference.activity import VersionActivity
-    from neuralmesh_server.inference.execution import Output
-    from neuralmesh_server.inference.serving import LoadedModel, Snapshot
+    from neuralmesh_server.inference.backends.execution import Output
+    from neuralmesh_server.inference.reporting.totals import Totals
+    from neuralmesh_server.inference.request import Parameter
+    from neuralmesh_server.inference.serving import LoadedModel, Snapshot, VersionState
     from neuralmesh_server.inference.tensors import TensorSpec
+
+HOPS_KEY = "neuralmesh-hops"
+"""Metadata that says how many nodes passed a call on."""
+_HOPS_DIGITS = 4
+
+LARGE_BYTES = 64 * 1024
+"""Requests from this size on are read without copying their tensors."""
 
 _REQUEST = oip.ModelInferRequest
 _RESPONSE = oip.ModelInferResponse
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """Checked inputs of a request: arrays by name, or the raw elements of the only one.
-
-    Attributes:
-        rows: First dimension of the first input; 1 where it has none.
-    """
-
-    rows: int
-    raw: bytes | None
-    arrays: dict[str, NDArray[Any]]
-
-
-def parse_infer(data: bytes) -> Any:
-    """Return the ModelInferRequest in bytes; REQUEST_MALFORMED when there is none."""
-    return parse(_REQUEST, data)
-
-
-def read_inputs(loaded: LoadedModel, request: Any) -> tuple[Inputs, list[int]]:
-    """Check a request and return its inputs and the positions of the outputs it wants.
-
-    Raises:
-        InvalidArgumentError: INPUT_INVALID, OUTPUT_INVALID or PARAMETER_INVALID, which name what is wrong.
-    """
-    signature = loaded.signature
-    raw = request.raw_input_contents
-    if request.parameters:
-        validate.check_parameters(request.parameters)
-    found = validate.check_inputs(signature, request.inputs, raw)
-    outputs = validate.check_outputs(signature, request.outputs)
-    rows = found[0][1][0] if found and found[0][1] else 1
-    if found and raw and loaded.run_raw is not None:
-        (position, shape), spec = found[0], signature.inputs[0]
-        data = raw[position]
-        try:
-            check_raw(spec.datatype, shape, data)
-        except TensorError as error:
-            raise validate.input_invalid(spec.name, str(error)) from error
-        return Inputs(rows, data, {}), outputs
-    arrays = {}
-    for spec, (position, shape) in zip(signature.inputs, found, strict=True):
-        arrays[spec.name] = _array(spec, shape, request.inputs[position], raw[position] if raw else None)
-    return Inputs(rows, None, arrays), outputs
+def read_request(data: bytes) -> Request:
+    """Return the request in the bytes of a ModelInferRequest; REQUEST_MALFORMED when there is none."""
+    parts = codec.read(data) if len(data) >= LARGE_BYTES else None
+    if parts is not None:
+        return _without_copies(parts, data)
+    message = parse(_REQUEST, data)
+    return Request(
+        model=message.model_name,
+        version=message.model_version,
+        id=message.id,
+        inputs=tuple(_input(tensor) for tensor in message.inputs),
+        raw=tuple(message.raw_input_contents),
+        outputs=tuple(RequestedOutput(output.name, tuple(output.parameters)) for output in message.outputs),
+        parameters={name: _parameter(value) for name, value in message.parameters.items()},
+        data=data,
+    )
 
 
-def _array(spec: TensorSpec, shape: tuple[int, ...], tensor: Any, raw: bytes | None) -> NDArray[Any]:
+def _without_copies(parts: codec.Parts, data: bytes) -> Request:
+    return Request(
+        model=parts.model,
+        version=parts.version,
+        id=parts.id,
+        inputs=tuple(Input(name, datatype, shape) for name, datatype, shape, _ in parts.inputs),
+        raw=tuple(raw for _, _, _, raw in parts.inputs),
+        outputs=tuple(RequestedOutput(name) for name in parts.outputs),
+        parameters={},
+        data=data,
+    )
+
+
+def text(data: bytes, field: str) -> str:
+    """Return a text field of the bytes of a ModelInferRequest, empty when they are none."""
+    found = text_field(data, _REQUEST.DESCRIPTOR.fields_by_name[field].number)
+    if found is not None:
+        return found
     try:
-        if raw is not None:
-            return from_raw(spec.datatype, shape, raw)
-        values = validate.check_values(spec.name, spec.datatype, tensor.contents)
-        return from_values(spec.datatype, shape, values)
-    except TensorError as error:
-        raise validate.input_invalid(spec.name, str(error)) from error
+        return str(getattr(parse(_REQUEST, data), field))
+    except NeuralMeshError:
+        return ""
 
 
-def write_infer(loaded: LoadedModel, request: Any, outputs: Sequence[Output], prediction_id: str, node: str) -> bytes:
+def caller(context: grpc.aio.ServicerContext) -> Caller:
+    """Return what the transport knows of a call."""
+    remaining = context.time_remaining()
+    entries = context.invocation_metadata() or ()
+
+    def metadata(key: str) -> str | None:
+        for name, value in entries:
+            if name == key:
+                return value if isinstance(value, str) else value.decode("utf-8", "replace")
+        return None
+
+    hops = metadata(HOPS_KEY) if entries else None
+    return Caller(
+        deadline=None if remaining is None else time.monotonic() + remaining,
+        metadata=metadata,
+        hops=int(hops) if hops is not None and hops.isdecimal() and len(hops) < _HOPS_DIGITS else 0,
+    )
+
+
+def _input(tensor: Any) -> Input:
+    typed = None
+    if tensor.HasField("contents"):
+        typed = {field.name: values for field, values in tensor.contents.ListFields()}
+    return Input(tensor.name, tensor.datatype, tuple(tensor.shape), typed, tuple(tensor.parameters))
+
+
+def _parameter(value: Any) -> Parameter | None:
+    kind = value.WhichOneof("parameter_choice")
+    return None if kind is None else getattr(value, kind)
+
+
+def write_answer(
+    loaded: LoadedModel, request_id: str, outputs: Sequence[Output], parameters: Mapping[str, str]
+) -> bytes:
     """Return the ModelInferResponse's bytes; elements are always raw."""
-    response = _RESPONSE(model_name=loaded.model, model_version=str(loaded.version), id=request.id)
-    parameters = response.parameters
-    parameters["prediction_id"].string_param = prediction_id
-    parameters["digest"].string_param = loaded.digest
-    parameters["node"].string_param = node
+    response = _RESPONSE(model_name=loaded.model, model_version=str(loaded.version), id=request_id)
+    for name, value in parameters.items():
+        response.parameters[name].string_param = value
     for output in outputs:
         response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
-        response.raw_output_contents.append(output.raw)
-    data: bytes = response.SerializeToString()
-    return data
+    # The raw contents are the message's last field, so they follow as they are, copied once.
+    pieces = [response.SerializeToString()]
+    for output in outputs:
+        pieces += [codec.raw_field(len(output.raw)), output.raw]
+    return b"".join(pieces)
 
 
 def metadata(snapshot: Snapshot, loaded: LoadedModel, node: str) -> Any:
@@ -105,7 +131,12 @@ def metadata(snapshot: Snapshot, loaded: LoadedModel, node: str) -> Any:
         platform=loaded.kind,
         inputs=[_tensor(spec) for spec in loaded.signature.inputs],
         outputs=[_tensor(spec) for spec in loaded.signature.outputs],
-        properties={"version": str(loaded.version), "digest": loaded.digest, "node": node},
+        properties={
+            "version": str(loaded.version),
+            "digest": loaded.digest,
+            "node": node,
+            "numerics": loaded.runner.exact,
+        },
     )
 
 
@@ -113,16 +144,16 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
 
 
-def index(snapshot: Snapshot, *, ready_only: bool) -> Any:
-    """Return the RepositoryIndexResponse of a snapshot."""
+def index(states: Mapping[tuple[str, int], VersionState], *, ready_only: bool) -> Any:
+    """Return the RepositoryIndexResponse of versions and their states."""
     response = oip.RepositoryIndexResponse()
-    for (model, version), state in snapshot.states.items():
+    for (model, version), state in states.items():
         if not ready_only or state.state == "READY":
             response.models.add(name=model, version=str(version), state=state.state, reason=state.reason)
     return response
 
 
-def statistics(activity: VersionActivity) -> Any:
+def statistics(activity: Totals) -> Any:
     """Return the ModelStatistics of a version."""
 
     def spent(count: int, nanoseconds: int) -> dict[str, int]:
@@ -138,8 +169,12 @@ def statistics(activity: VersionActivity) -> Any:
         inference_stats={
             "success": spent(activity.requests, activity.success_ns),
             "fail": spent(activity.failures, activity.failure_ns),
+            "queue": spent(activity.queued, activity.queue_ns),
             "compute_input": spent(runs, activity.input_ns),
             "compute_infer": spent(runs, activity.infer_ns),
             "compute_output": spent(runs, activity.output_ns),
         },
+        batch_stats=[
+            {"batch_size": rows, "compute_infer": spent(*counted)} for rows, counted in sorted(activity.batches.items())
+        ],
     )

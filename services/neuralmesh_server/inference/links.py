@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from neuralmesh_server.histogram import Histogram
-    from neuralmesh_server.inference.activity import LabelRecord
-    from neuralmesh_server.inference.replica import Step
+    from neuralmesh_server.inference.holding.replica import Step
+    from neuralmesh_server.inference.reporting.activity import LabelBatch
+    from neuralmesh_server.inference.reporting.rollout_activity import StepReport
 
 
 class LinkError(Exception):
@@ -79,11 +80,13 @@ class Delta:
     revision: int
     uptime_seconds: float
     versions: tuple[VersionReport, ...]
-    labels: tuple[LabelRecord, ...]
+    labels: tuple[LabelBatch, ...]
     loaded: tuple[LoadedReport, ...]
     unresolved: Counter[str]
     dropped_labels: int
     final: bool
+    rollouts: tuple[StepReport, ...] = ()
+    lost_receipts: int = 0
 
 
 class MetricsLink(Protocol):

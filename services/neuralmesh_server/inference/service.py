@@ -9,103 +9,108 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from neuralmesh import oip
 from neuralmesh_server import names
-from neuralmesh_server.errors import DeadlineExceededError, NeuralMeshError, NotSupportedError
-from neuralmesh_server.inference import convert
-from neuralmesh_server.inference.execution import label_record
+from neuralmesh_server.errors import NeuralMeshError, NotSupportedError
+from neuralmesh_server.inference import convert, convert_config, convert_repository, convert_stream
+from neuralmesh_server.inference.absent import Absent
+from neuralmesh_server.inference.compat import Asked, plain
+from neuralmesh_server.inference.reporting.totals import sums
+from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.inference.serving import is_number_like
+from neuralmesh_server.inference.stream import Stream
 from neuralmesh_server.runtime.handlers import abort, defect
-from neuralmesh_server.runtime.status import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from neuralmesh_server.inference.activity import Activity
-    from neuralmesh_server.inference.execution import Execution
-    from neuralmesh_server.inference.serving import LoadedModel, Serving
-    from neuralmesh_server.prediction_id import Issuer
+    import grpc
+
+    from neuralmesh_server.inference.answering import Answer, Answering
+    from neuralmesh_server.inference.holding.repository import Repository
+    from neuralmesh_server.inference.hot import Hot
+    from neuralmesh_server.inference.reporting.activity import Activity
+    from neuralmesh_server.inference.reporting.totals import Siblings
+    from neuralmesh_server.inference.serving import Serving
     from neuralmesh_server.runtime.handlers import Call
 
 SERVER_NAME = "neuralmesh"
-EXTENSIONS = ("binary_tensor_data", "parameters", "statistics", "model_repository(index)")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+)
 """Extensions of the protocol that are really offered."""
 
 
-class InferenceServicer:
+class InferenceServicer(Absent):
     """Answers the protocol's methods.
 
     Args:
         serving: What is served.
-        execution: What runs it.
-        activity: What counts it.
-        issuer: What names the answers.
+        hot: What answers plain requests.
+        answering: What answers all others.
+        activity: What counted them.
+        siblings: Other processes that answer on the same port.
+        repository: What loads and unloads by hand.
         node: Name of this node.
         version: Version of the software.
+        name: Name of the server.
+        say: Puts the errors of inferences into words; those of other methods are put so around this.
     """
 
     def __init__(
         self,
         *,
         serving: Serving,
-        execution: Execution,
+        hot: Hot,
+        answering: Answering,
         activity: Activity,
-        issuer: Issuer,
+        siblings: Siblings,
+        repository: Repository,
         node: str,
         version: str,
+        name: str = SERVER_NAME,
+        say: Callable[[NeuralMeshError, Asked], NeuralMeshError] = plain,
     ) -> None:
         self._serving = serving
-        self._execution = execution
+        self._hot = hot
+        self._answering = answering
         self._activity = activity
-        self._issuer = issuer
+        self._siblings = siblings
+        self._repository = repository
         self._node = node
         self._version = version
-        self._started_ns = time.monotonic_ns()
+        self._name = name
+        self._say = say
+        self._streams: set[Stream] = set()
 
     async def model_infer(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """Run a version: bytes of a ModelInferRequest to bytes of a ModelInferResponse."""
-        started = time.perf_counter_ns()
-        loaded: LoadedModel | None = None
         try:
-            remaining = context.time_remaining()
-            request = convert.parse_infer(data)
-            served = self._serving.snapshot().resolve(request.model_name, request.model_version)
-            loaded = served.loaded
-            _check_deadline(remaining)
-            return await self._infer(loaded, served.subject, request, started, remaining)
+            answer = self._hot.answer(data)
+            if answer is not None:
+                return answer
+            return (await self.infer(data, convert.caller(context))).data
         except NeuralMeshError as error:
-            failure = error
-        except asyncio.CancelledError:
-            self._count(loaded, grpc.StatusCode.CANCELLED.name, started)
-            raise
+            failure = self._said(error, "ModelInfer", data)
         except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
-            failure = defect(error, "inference.GRPCInferenceServicer.ModelInfer")
-        self._count(loaded, code_of(failure).name, started)
+            failure = defect(error, "inference.GRPCInferenceService.ModelInfer")
         await abort(context, failure)
         raise AssertionError("abort returned")
 
-    async def _infer(
-        self, loaded: LoadedModel, subject: bytes, request: Any, started: int, remaining: float | None
-    ) -> bytes:
-        inputs, chosen = convert.read_inputs(loaded, request)
-        read = time.perf_counter_ns()
-        outputs = await self._execution.run(loaded, inputs.rows, inputs.raw, inputs.arrays, remaining)
-        ran = time.perf_counter_ns()
-        prediction_id = self._issuer.issue(subject, (time.monotonic_ns() - self._started_ns) // 1_000_000)
-        answer = convert.write_infer(loaded, request, [outputs[place] for place in chosen], prediction_id, self._node)
-        labels = label_record(loaded, outputs, prediction_id)
-        if labels is not None:
-            self._activity.answered(labels)
-        loaded.activity.succeeded(inputs.rows, started, read, ran)
-        return answer
-
-    def _count(self, loaded: LoadedModel | None, code: str, started: int) -> None:
-        if loaded is None:
-            self._activity.unresolved[code] += 1
-        else:
-            loaded.activity.failed(code, started)
+    async def infer(self, data: bytes, caller: Caller) -> Answer:
+        """Return the answer to the bytes of a ModelInferRequest."""
+        try:
+            request = convert.read_request(data)
+        except NeuralMeshError as error:
+            self._answering.malformed(error)
+            raise
+        return await self._answering.answer(request, caller)
 
     async def server_live(self, request: Any, call: Call) -> Any:
         """Say that the process runs."""
@@ -130,7 +135,7 @@ class InferenceServicer:
     async def server_metadata(self, request: Any, call: Call) -> Any:
         """Return name, version and extensions."""
         del request, call
-        return oip.ServerMetadataResponse(name=SERVER_NAME, version=self._version, extensions=EXTENSIONS)
+        return oip.ServerMetadataResponse(name=self._name, version=self._version, extensions=EXTENSIONS)
 
     async def model_metadata(self, request: Any, call: Call) -> Any:
         """Return the signature of a version."""
@@ -140,15 +145,16 @@ class InferenceServicer:
         return convert.metadata(snapshot, served.loaded, self._node)
 
     async def model_statistics(self, request: Any, call: Call) -> Any:
-        """Return what versions did since this process started."""
+        """Return what versions did since this process and its siblings started."""
         del call
         snapshot = self._serving.snapshot()
         wanted = self._statistics_versions(request.name, request.version)
         for key, served in snapshot.served.items():
             self._activity.version(*key, served.loaded.digest)
+        others = await asyncio.to_thread(self._siblings.activities)
         stats = [
             convert.statistics(one)
-            for one in self._activity
+            for one in sums([*self._activity, *others])
             if wanted is None or (one.model == request.name and one.version in wanted)
         ]
         return oip.ModelStatisticsResponse(model_stats=stats)
@@ -173,33 +179,82 @@ class InferenceServicer:
         del call
         if request.repository_name:
             raise _not_supported("repository_name must be empty: this server has one repository")
-        return convert.index(self._serving.snapshot(), ready_only=request.ready)
+        return convert.index(self._repository.states(), ready_only=request.ready)
 
-    async def model_stream_infer(self, requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
-        """Not offered yet."""
-        del requests, call
-        raise _not_supported("ModelStreamInfer is not offered; use ModelInfer")
-        yield  # what makes this a stream
+    async def model_stream_infer(
+        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[bytes]:
+        """Run a stream's requests: bytes of ModelInferRequests to bytes of ModelStreamInferResponses."""
+        caller = convert.caller(context)
+        strict = caller.metadata(convert_stream.STATUS_KEY) == "true"
+        stream = Stream(requests, self._quick, lambda data: self._slow(data, caller, strict=strict))
+        self._streams.add(stream)
+        context.add_done_callback(lambda _: self._closed(stream))
+        try:
+            async for answer in stream.answers():
+                yield answer
+        except NeuralMeshError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
+            failure = defect(error, "inference.GRPCInferenceService.ModelStreamInfer")
+        else:
+            return
+        await abort(context, failure)
+
+    def end_streams(self) -> None:
+        """Let open streams answer what they took and end, since nobody else tells them that the node stops."""
+        for stream in self._streams:
+            stream.end()
+
+    def _closed(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        stream.close()
+
+    def _quick(self, data: bytes) -> bytes | None:
+        answer = self._hot.answer(data)
+        return None if answer is None else convert_stream.stream_answer(answer)
+
+    async def _slow(self, data: bytes, caller: Caller, *, strict: bool) -> bytes:
+        """Return the answer to one request of a stream; failures are answers too, unless the stream is strict."""
+        try:
+            return convert_stream.stream_answer((await self.infer(data, caller)).data)
+        except NeuralMeshError as error:
+            failure = self._said(error, "ModelStreamInfer", data)
+            if strict:
+                raise failure from error
+        except Exception as error:
+            failure = defect(error, "inference.GRPCInferenceService.ModelStreamInfer")
+            if strict:
+                raise failure from error
+        return convert_stream.stream_failure(data, failure)
+
+    def _said(self, error: NeuralMeshError, method: str, data: bytes) -> NeuralMeshError:
+        return self._say(error, Asked(method, convert.text(data, "model_name"), convert.text(data, "model_version")))
 
     async def model_config(self, request: Any, call: Call) -> Any:
-        """Not offered yet."""
-        del request, call
-        raise _not_supported("ModelConfig is not offered; ModelMetadata gives the signature")
+        """Return the configuration of a version in Triton's form."""
+        del call
+        snapshot = self._serving.snapshot()
+        route = snapshot.route(request.name, request.version)
+        return convert_config.config(snapshot, route)
 
     async def repository_model_load(self, request: Any, call: Call) -> Any:
-        """Not offered: the registry decides what is loaded."""
-        del request, call
-        raise _not_supported("models are loaded as the registry says; promote a version instead")
+        """Serve a model again; answers when it is ready."""
+        model = convert_repository.loaded_model(request)
+        await self._repository.load(model, Caller(_deadline(call)))
+        return oip.RepositoryModelLoadResponse(model_name=model, isLoaded=True)
 
     async def repository_model_unload(self, request: Any, call: Call) -> Any:
-        """Not offered: the registry decides what is loaded."""
-        del request, call
-        raise _not_supported("models are unloaded as the registry says")
+        """Serve a model no more until it is loaded."""
+        del call
+        model = convert_repository.unloaded_model(request)
+        await self._repository.unload(model)
+        return oip.RepositoryModelUnloadResponse(model_name=model, isUnloaded=True)
 
 
-def _check_deadline(remaining: float | None) -> None:
-    if remaining is not None and remaining <= 0:
-        raise DeadlineExceededError("DEADLINE_EXPIRED", "the deadline passed before the work began")
+def _deadline(call: Call) -> float | None:
+    remaining = call.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
 
 
 def _check_version(text: str) -> None:

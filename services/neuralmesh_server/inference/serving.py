@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 
 from neuralmesh_server import names, prediction_id
 from neuralmesh_server.errors import NotFoundError, UnavailableError
+from neuralmesh_server.inference.policy import DEFAULT
+from neuralmesh_server.inference.traffic.rollout import Rollout, unit_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from neuralmesh_server.inference.activity import VersionActivity
-    from neuralmesh_server.inference.backend import Model
-    from neuralmesh_server.inference.replica import Replica
+    from neuralmesh_server.inference.backends.backend import Model
+    from neuralmesh_server.inference.holding.replica import AliasRecord, Replica
+    from neuralmesh_server.inference.policy import ModelPolicy
+    from neuralmesh_server.inference.reporting.activity import VersionActivity
     from neuralmesh_server.inference.tensors import Signature
 
 READY = "READY"
 LOADING = "LOADING"
 UNAVAILABLE = "UNAVAILABLE"
+UNLOADING = "UNLOADING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +38,17 @@ class VersionState:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LoadedModel:
     """A version that is ready to run.
 
     Attributes:
-        base_ns: Time of a run whatever its rows, measured at the warm-up.
+        base_ns: Time of a run whatever its rows, measured at the warm-up; negative where rows cost more the more there
+            are.
         row_ns: Time that each row adds.
         run_raw: The runner's raw way, if its outputs are the signature's in order.
         label_index: Position of the label output among the signature's outputs; -1 for none.
+        batching_exact: True for a version that must never run together with other requests.
     """
 
     model: str
@@ -57,11 +63,12 @@ class LoadedModel:
     row_ns: int
     label_index: int
     activity: VersionActivity
-    run_raw: Callable[[bytes, int], tuple[bytes, ...]] | None
+    run_raw: Callable[[bytes | memoryview, int], tuple[bytes, ...]] | None
+    batching_exact: bool = False
 
     def cost_ns(self, rows: int) -> int:
         """Return the expected time of a run in nanoseconds."""
-        return self.base_ns + rows * self.row_ns
+        return max(self.base_ns + rows * self.row_ns, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,26 @@ class Served:
     loaded: LoadedModel
     revision: int
     subject: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers for one (model, version text).
+
+    Attributes:
+        served: What answers, or the stable arm of the rollout.
+        rollout: The rollout of the alias, None for none.
+        policy: How requests of the model are treated.
+    """
+
+    served: Served
+    rollout: Rollout | None = None
+    policy: ModelPolicy = DEFAULT
+
+    @property
+    def plain(self) -> bool:
+        """True when every request of this route may go straight to the version: no arms, no queue, no payloads kept."""
+        return self.rollout is None and self.policy.plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +120,14 @@ class Snapshot:
     aliases: Mapping[tuple[str, str], int]
     states: Mapping[tuple[str, int], VersionState]
     targets: Mapping[tuple[str, str], int]
-    routes: Mapping[tuple[str, str], Served]
+    routes: Mapping[tuple[str, str], Route]
 
     def resolve(self, model: str, version: str) -> Served:
-        """Return what answers for a version number, an alias name, or nothing (see `names.DEFAULT_ALIAS`).
+        """Return the version that answers, or the stable one of a rollout; see `route`."""
+        return self.route(model, version).served
+
+    def route(self, model: str, version: str) -> Route:
+        """Return the route of a version number, an alias name, or nothing (see `names.DEFAULT_ALIAS`).
 
         Raises:
             neuralmesh_server.errors.InvalidArgumentError: NAME_INVALID, VERSION_INVALID.
@@ -215,7 +246,9 @@ def publish(
         elif key in effective and (key[0], effective[key]) in loaded:
             aliases[key] = effective[key]
             behind.add((key[0], effective[key]))
-    served = {key: _serve(model, _stamp(key, key in behind, replica.revision, before)) for key, model in loaded.items()}
+    served = {
+        key: _serve(model, _stamp(model, key in behind, replica.revision, before)) for key, model in loaded.items()
+    }
     return Snapshot(
         revision=replica.revision,
         models=frozenset(replica.models),
@@ -227,11 +260,13 @@ def publish(
     )
 
 
-def _stamp(key: tuple[str, int], is_behind: bool, revision: int, before: Snapshot | None) -> int:  # noqa: FBT001
+def _stamp(model: LoadedModel, is_behind: bool, revision: int, before: Snapshot | None) -> int:  # noqa: FBT001
     # A version that still answers for an alias which has moved on keeps the revision at which the alias named it, so
-    # that the trace of its predictions finds the promotion that was in force.
-    if is_behind and before is not None and key in before.served:
-        return before.served[key].revision
+    # that the trace of its predictions finds the promotion that was in force. A number alone does not say which version
+    # it is: a restored registry may give it again.
+    held = None if before is None else before.served.get((model.model, model.version))
+    if is_behind and held is not None and (held.loaded.uid, held.loaded.digest) == (model.uid, model.digest):
+        return held.revision
     return revision
 
 
@@ -252,19 +287,47 @@ def _routes(
     served: Mapping[tuple[str, int], Served],
     aliases: Mapping[tuple[str, str], int],
     targets: Mapping[tuple[str, str], int],
-) -> dict[tuple[str, str], Served]:
-    routes = {(model, str(version)): one for (model, version), one in served.items()}
-    routes.update({key: served[key[0], version] for key, version in aliases.items()})
+) -> dict[tuple[str, str], Route]:
+    def route(one: Served, rollout: Rollout | None = None) -> Route:
+        return Route(one, rollout, replica.policies.get(one.loaded.model, DEFAULT))
+
+    routes = {(model, str(version)): route(one) for (model, version), one in served.items()}
+    for key, version in aliases.items():
+        routes[key] = route(served[key[0], version], _rollout(replica.aliases[key], version, served))
     for model in replica.models:
         default = (model, names.DEFAULT_ALIAS)
         if default in targets:
             if default in aliases:
-                routes[model, ""] = served[model, aliases[default]]
+                routes[model, ""] = routes[default]
             continue
         ready = [version for name, version in served if name == model]
         if ready:
-            routes[model, ""] = served[model, max(ready)]
+            routes[model, ""] = route(served[model, max(ready)])
     return routes
+
+
+def _rollout(record: AliasRecord, answers: int, served: Mapping[tuple[str, int], Served]) -> Rollout | None:
+    """Return the rollout of an alias for which version `answers` answers here; None without canary and shadow."""
+    canary, shadow = record.canary, record.shadow
+    if canary is None and shadow is None:
+        return None
+    canary_version = canary.version if canary else 0
+    ready = None if canary is None else served.get((record.model, canary.version))
+    return Rollout(
+        model=record.model,
+        alias=record.alias,
+        revision=record.revision,
+        stable_version=record.version,
+        canary_version=canary_version,
+        share_ppm=canary.share_ppm if canary else 0,
+        shadow_version=shadow.version if shadow else 0,
+        shadow_ppm=shadow.share_ppm if shadow else 0,
+        sticky=record.sticky,
+        complete=answers == record.version and (canary is None or ready is not None),
+        canary=ready,
+        shadow=served.get((record.model, shadow.version)) if shadow else None,
+        key=unit_key(record.model, record.alias, canary_version),
+    )
 
 
 def is_number_like(text: str) -> bool:

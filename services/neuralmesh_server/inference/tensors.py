@@ -95,7 +95,7 @@ def check_shape(spec: TensorSpec, shape: Sequence[int]) -> None:
             raise TensorError(f"has the shape {list(shape)}, which does not fit {list(spec.shape)}")
 
 
-def from_raw(datatype: str, shape: Sequence[int], data: bytes) -> NDArray[Any]:
+def from_raw(datatype: str, shape: Sequence[int], data: bytes | memoryview) -> NDArray[Any]:
     """Return the read-only array that raw elements stand for.
 
     Raises:
@@ -103,7 +103,7 @@ def from_raw(datatype: str, shape: Sequence[int], data: bytes) -> NDArray[Any]:
     """
     count = element_count(datatype, shape)
     if datatype == "BYTES":
-        return _from_framed(data, count).reshape(shape)
+        return _from_framed(bytes(data), count).reshape(shape)
     dtype = DTYPES[datatype]
     if len(data) != count * dtype.itemsize:
         raise TensorError(
@@ -113,10 +113,11 @@ def from_raw(datatype: str, shape: Sequence[int], data: bytes) -> NDArray[Any]:
         flags = np.frombuffer(data, np.uint8)
         if flags.size and int(flags.max()) > 1:
             raise TensorError(f"has the byte {int(flags.max())} for a BOOL; only 0 and 1 are")
-    return np.frombuffer(data, dtype).reshape(shape)
+    array = np.frombuffer(data, dtype).reshape(shape)
+    return array if array.flags.aligned else array.copy()  # runtimes may rely on alignment
 
 
-def check_raw(datatype: str, shape: Sequence[int], data: bytes) -> None:
+def check_raw(datatype: str, shape: Sequence[int], data: bytes | memoryview) -> None:
     """Check what `from_raw` checks of a datatype with fixed width and free values, without making an array."""
     wanted = element_count(datatype, shape) * DTYPES[datatype].itemsize
     if len(data) != wanted:
@@ -132,6 +133,16 @@ def to_raw(datatype: str, array: NDArray[Any]) -> bytes:
             parts += [_LENGTH.pack(len(data)), data]
         return b"".join(parts)
     return array.astype(DTYPES[datatype], copy=False).tobytes()
+
+
+LARGE_BYTES = 64 * 1024
+
+
+def raw_view(datatype: str, array: NDArray[Any]) -> bytes | memoryview:
+    """Return what `to_raw` returns, without copying large arrays: as long as it is held, the array must not change."""
+    if array.nbytes >= LARGE_BYTES and array.dtype == DTYPES[datatype] != DTYPES["BYTES"] and array.flags.c_contiguous:
+        return array.reshape(-1).view(np.uint8).data
+    return to_raw(datatype, array)
 
 
 def from_values(datatype: str, shape: Sequence[int], values: Sequence[Any]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Holds a request against the signature of the version that will answer it, before anything is allocated or run.
 
 Every refusal is INVALID_ARGUMENT and names the input, output or parameter in its metadata. What passes is in the order
-of the signature. The elements themselves are read by `convert`.
+of the signature. The elements themselves are read by `inputs`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from neuralmesh_server.inference.tensors import DTYPES, TensorError, check_shape
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from neuralmesh_server.inference.request import Input, Parameter, Request, RequestedOutput
     from neuralmesh_server.inference.tensors import Signature, TensorSpec
 
 TYPED_FIELDS = {
@@ -43,47 +44,42 @@ def input_invalid(name: str, why: str) -> InvalidArgumentError:
     return InvalidArgumentError("INPUT_INVALID", f"input {shown} {why}", input=name)
 
 
-def check_parameters(parameters: Mapping[str, Any]) -> None:
+def check_parameters(parameters: Mapping[str, Parameter | None]) -> None:
     """Check the parameters of a request; unknown names belong to the caller and are left alone."""
     for name, value in parameters.items():
-        kind = value.WhichOneof("parameter_choice")
-        if kind is None:
+        if value is None:
             raise _parameter(name, "has no value")
         if name in _SEQUENCES:
             raise _parameter(name, "asks for a sequence; this server keeps no state between requests")
-        if name in _WHOLE_NUMBERS and (kind not in ("int64_param", "uint64_param") or getattr(value, kind) < 0):
+        if name in _WHOLE_NUMBERS and (type(value) is not int or value < 0):
             raise _parameter(name, "is no whole number from 0")
         if name.startswith("triton_") and name != _KNOWN_TRITON:
             raise _parameter(name, "is reserved and not known")
 
 
-def check_inputs(
-    signature: Signature, inputs: Sequence[Any], raw: Sequence[bytes]
-) -> list[tuple[int, tuple[int, ...]]]:
-    """Check the inputs of a request; returns position in the request and shape of each input of the signature."""
-    found: dict[str, tuple[int, tuple[int, ...]]] = {}
+def check_inputs(signature: Signature, request: Request) -> list[int]:
+    """Check the inputs of a request; returns the position in the request of each input of the signature."""
+    found: dict[str, int] = {}
     specs = {spec.name: spec for spec in signature.inputs}
-    for position, tensor in enumerate(inputs):
-        name = tensor.name
-        spec = specs.get(name)
+    for position, tensor in enumerate(request.inputs):
+        spec = specs.get(tensor.name)
         if spec is None:
-            raise input_invalid(name, f"is unknown; the version takes {sorted(specs)}")
-        if name in found:
-            raise input_invalid(name, "is given twice")
-        shape = tuple(tensor.shape)  # read once: every look at a repeated field costs
-        found[name] = (position, shape)
-        _check_tensor(spec, tensor, shape)
-        if raw and tensor.HasField("contents"):
-            raise input_invalid(name, "has typed contents beside raw_input_contents")
+            raise input_invalid(tensor.name, f"is unknown; the version takes {sorted(specs)}")
+        if tensor.name in found:
+            raise input_invalid(tensor.name, "is given twice")
+        found[tensor.name] = position
+        _check_tensor(spec, tensor)
+        if request.raw and tensor.typed is not None:
+            raise input_invalid(tensor.name, "has typed contents beside raw_input_contents")
     for name in specs:
         if name not in found:
             raise input_invalid(name, "is missing")
-    if raw and len(raw) != len(inputs):
-        raise _buffers(inputs, len(raw))
+    if request.raw and len(request.raw) != len(request.inputs):
+        raise _buffers(request.inputs, len(request.raw))
     return [found[name] for name in specs]
 
 
-def check_outputs(signature: Signature, outputs: Sequence[Any]) -> list[int]:
+def check_outputs(signature: Signature, outputs: Sequence[RequestedOutput]) -> list[int]:
     """Check the requested outputs; returns their positions in the signature, all when none is requested."""
     if not outputs:
         return list(range(len(signature.outputs)))
@@ -102,26 +98,26 @@ def check_outputs(signature: Signature, outputs: Sequence[Any]) -> list[int]:
     return chosen
 
 
-def check_values(name: str, datatype: str, contents: Any) -> Sequence[Any]:
+def check_values(tensor: Input) -> Sequence[Any]:
     """Return the typed elements of an input, which must be in the one field of its datatype."""
-    field = TYPED_FIELDS.get(datatype)
+    field = TYPED_FIELDS.get(tensor.datatype)
     if field is None:
-        raise input_invalid(name, f"is {datatype}, which has no typed contents; send raw_input_contents")
-    for descriptor, _ in contents.ListFields():
-        if descriptor.name != field:
-            raise input_invalid(name, f"is {datatype}, but has {descriptor.name} instead of {field}")
-    values: Sequence[Any] = getattr(contents, field)
-    return values
+        raise input_invalid(tensor.name, f"is {tensor.datatype}, which has no typed contents; send raw_input_contents")
+    typed = tensor.typed or {}
+    for found in typed:
+        if found != field:
+            raise input_invalid(tensor.name, f"is {tensor.datatype}, but has {found} instead of {field}")
+    return typed.get(field, ())
 
 
-def _check_tensor(spec: TensorSpec, tensor: Any, shape: tuple[int, ...]) -> None:
+def _check_tensor(spec: TensorSpec, tensor: Input) -> None:
     name = spec.name
     if tensor.datatype != spec.datatype:
         known = "" if tensor.datatype in DTYPES else ", which is no datatype,"
         raise input_invalid(name, f"has datatype {tensor.datatype!r}{known} instead of {spec.datatype}")
     try:
-        check_shape(spec, shape)
-        element_count(spec.datatype, shape)
+        check_shape(spec, tensor.shape)
+        element_count(spec.datatype, tensor.shape)
     except TensorError as error:
         raise input_invalid(name, str(error)) from error
     for parameter in tensor.parameters:
@@ -130,7 +126,7 @@ def _check_tensor(spec: TensorSpec, tensor: Any, shape: tuple[int, ...]) -> None
         raise _parameter(parameter, f"is not known for input {name!r}")
 
 
-def _buffers(inputs: Sequence[Any], count: int) -> InvalidArgumentError:
+def _buffers(inputs: Sequence[Input], count: int) -> InvalidArgumentError:
     if count < len(inputs):
         return input_invalid(inputs[count].name, f"has no buffer: {count} raw buffers for {len(inputs)} inputs")
     return input_invalid(

@@ -9,11 +9,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
 from neuralmesh_server.metrics import exposition
+from neuralmesh_server.metrics.access import RULES, SCRAPE
 from neuralmesh_server.metrics.http_edge import PLAIN, HttpEdge
 from neuralmesh_server.metrics.service import MetricsServicer
 from neuralmesh_server.metrics.store_sqlite import SqliteStore
+from neuralmesh_server.runtime.access import check
 from neuralmesh_server.runtime.handlers import service_handler
 from neuralmesh_server.runtime.server import Server
+from neuralmesh_server.runtime.tokens import guard, open_access
 from neuralmesh_server.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -53,13 +56,18 @@ class MetricsApp:
         Raises:
             SettingsError: The data folder is in use or unreadable, or an address cannot be bound.
         """
+        access = open_access(self._settings.server)
         store = self._store = SqliteStore(self._settings.data)
         servicer = MetricsServicer(store, time.time, self._settings.running_seconds)
         contract = pb.DESCRIPTOR.services_by_name["MetricsService"]
-        handler = service_handler(contract, servicer, GetMessageClass)
+        handler = service_handler(contract, servicer, GetMessageClass, guard=guard(access, RULES))
 
         async def metrics() -> bytes:
             return await store.read(lambda view: exposition.render(servicer.observer().overview(view)))
+
+        def permit(authorization: str | None) -> None:
+            if access is not None:
+                check(SCRAPE, access.principal(authorization, lambda: None), "")
 
         async def healthy() -> bytes:
             await store.read(lambda view: view.newest_epoch(""))
@@ -67,9 +75,9 @@ class MetricsApp:
 
         if self._settings.http is not None:
             pages = {"/metrics": (exposition.CONTENT_TYPE, metrics), "/healthz": (PLAIN, healthy)}
-            self._http = HttpEdge(self._settings.http, pages)
+            self._http = HttpEdge(self._settings.http, pages, {"/metrics": permit})
             self.http_endpoint = await self._http.start()
-        server = self._server = Server(self._settings.server, [(contract, handler)])
+        server = self._server = Server(self._settings.server, [(contract, handler)], access)
         self.endpoint = await server.start()
         await server.set_serving(serving=True)
         return self.endpoint

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from neuralmesh_server.metrics.nodes import Node
     from neuralmesh_server.metrics.operations import Row
     from neuralmesh_server.metrics.outcomes import Joined
+    from neuralmesh_server.metrics.rollouts import StepDelta
 
 _REASON_CHARACTERS = 1000
 _LAST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, the latest that a Timestamp can say."""
 
 
-def delta_from(request: Any) -> Delta:
-    """Return the delta of an IngestDeltaRequest."""
+def delta_from(request: Any, rollouts: tuple[StepDelta, ...]) -> Delta:
+    """Return the delta of an IngestDeltaRequest whose part about rollouts is converted."""
     return Delta(
         node=request.node,
         epoch=request.epoch,
@@ -44,6 +45,8 @@ def delta_from(request: Any) -> Delta:
         unresolved_errors={code: count for code, count in request.unresolved_errors.items() if count},
         dropped_predictions=request.dropped_predictions,
         final=request.final,
+        rollouts=rollouts,
+        lost_receipts=request.lost_receipts,
     )
 
 
@@ -133,6 +136,7 @@ def node_to(node: Node) -> Any:
         gaps=node.gaps,
         dropped_predictions=node.dropped_predictions,
         uptime_percent=node.uptime_percent,
+        lost_receipts=node.lost_receipts,
     )
 
 
@@ -155,7 +159,12 @@ def page_start(token: str, parent: str) -> tuple[str, int]:
             return model, version
     except (binascii.Error, ValueError, TypeError, RecursionError):
         pass  # not ours, whatever it is
-    raise InvalidArgumentError(
+    raise page_token_invalid(token)
+
+
+def page_token_invalid(token: str) -> InvalidArgumentError:
+    """Return the error for a page token that was not given for a listing."""
+    return InvalidArgumentError(
         "PAGE_TOKEN_INVALID",
         f"page token {token[:80]!a} was not given for this listing",
         pageToken=ascii(token[:80]),

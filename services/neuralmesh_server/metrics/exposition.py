@@ -57,6 +57,7 @@ class _Collector:
     def collect(self) -> Iterator[Metric]:
         yield from self._versions()
         yield from self._nodes()
+        yield from self._rollouts()
         yield from self._tallies()
 
     def _versions(self) -> Iterator[Metric]:
@@ -92,15 +93,51 @@ class _Collector:
         uptime = _gauge("node_uptime_ratio", "Share of the time since a node was first seen in which it ran.", ["node"])
         gaps = _counter("telemetry_gaps", "Epochs of a node that ended without a goodbye.", ["node"])
         dropped = _counter("dropped_predictions", "Predictions whose labels a node dropped.", ["node"])
+        lost = _counter("lost_receipts", "Receipts that a node lost.", ["node"])
         for node in self._overview.nodes:
             running.add_metric([node.name], int(node.running))
             revision.add_metric([node.name], node.applied_revision)
             uptime.add_metric([node.name], node.uptime_percent / 100.0)
             gaps.add_metric([node.name], node.gaps)
             dropped.add_metric([node.name], node.dropped_predictions)
+            lost.add_metric([node.name], node.lost_receipts)
         total = _gauge("nodes_running", "Nodes that speak.", [])
         total.add_metric([], sum(node.running for node in self._overview.nodes))
-        yield from (total, running, revision, uptime, gaps, dropped)
+        yield from (total, running, revision, uptime, gaps, dropped, lost)
+
+    def _rollouts(self) -> Iterator[Metric]:
+        labels = ["model", "alias"]
+        share = _gauge("rollout_share_ratio", "The canary's share in the newest step of an alias.", labels)
+        requests = _counter("rollout_requests", "Requests that were assigned to an arm.", [*labels, "arm"])
+        units = _counter("rollout_units", "Units that met an arm, each once in a window.", [*labels, "arm"])
+        failures = _counter("rollout_failures", "Failed requests of an arm.", [*labels, "arm"])
+        failed = _counter("rollout_failed_units", "Units that an arm failed, each once in a window.", [*labels, "arm"])
+        unassigned = _counter("rollout_unassigned", "Requests that no arm was given.", labels)
+        dropped = _counter("rollout_dropped_failures", "First failures that were not kept.", labels)
+        copies = _counter("shadow_copies", "Copies for a shadow by what became of them.", [*labels, "result"])
+        difference = _gauge("shadow_output_difference", "Largest difference to a shadow's outputs.", labels)
+        for totals in self._overview.rollouts:
+            names = [totals.model, totals.alias]
+            share.add_metric(names, totals.share_ppm / 1_000_000)
+            for arm, counts in (("stable", totals.stable), ("canary", totals.canary)):
+                requests.add_metric([*names, arm], counts.requests)
+                units.add_metric([*names, arm], counts.units)
+                failures.add_metric([*names, arm], counts.failures)
+                failed.add_metric([*names, arm], counts.failed_units)
+            unassigned.add_metric(names, totals.unassigned)
+            dropped.add_metric(names, totals.dropped_failures)
+            shadow = totals.shadow
+            disagreed = shadow.compared - shadow.agreed
+            results = {
+                "agreed": shadow.agreed,
+                "disagreed": disagreed,
+                "failed": shadow.failed,
+                "dropped": shadow.dropped,
+            }
+            for result, count in results.items():
+                copies.add_metric([*names, result], count)
+            difference.add_metric(names, shadow.max_difference)
+        yield from (share, requests, units, failures, failed, unassigned, dropped, copies, difference)
 
     def _tallies(self) -> Iterator[Metric]:
         tallies = self._overview.tallies
@@ -119,6 +156,10 @@ class _Collector:
         )
         yield _single(
             _gauge("missing_deltas", "Deltas that were skipped and have not come.", []), tallies.missing_deltas
+        )
+        yield _single(
+            _counter("expired_rollout_reports", "Reports of rollouts that were given up to keep within the limit.", []),
+            tallies.expired_rollout_log,
         )
 
 

@@ -1,7 +1,7 @@
 """The HTTP side of the metrics service: `/metrics` for Prometheus and `/healthz`; nothing else.
 
 One request a connection, GET and HEAD only, heads up to 8 KiB within 5 seconds: enough for a scraper, and nothing that
-a stranger could hold open.
+a stranger could hold open. A page may ask for a bearer token.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from neuralmesh_server.errors import PermissionDeniedError, UnauthenticatedError
 from neuralmesh_server.settings import Endpoint, SettingsError
 
 if TYPE_CHECKING:
@@ -34,11 +35,19 @@ class HttpEdge:
     Args:
         listen: Where to listen; port 0 lets the system choose.
         pages: What answers each path: content type and an async function that returns the body.
+        permits: What is asked before a path is answered, where something is: it takes the header `Authorization` or
+            None, and raises UnauthenticatedError or PermissionDeniedError.
     """
 
-    def __init__(self, listen: Endpoint, pages: Mapping[str, tuple[str, Callable[[], Awaitable[bytes]]]]) -> None:
+    def __init__(
+        self,
+        listen: Endpoint,
+        pages: Mapping[str, tuple[str, Callable[[], Awaitable[bytes]]]],
+        permits: Mapping[str, Callable[[str | None], None]],
+    ) -> None:
         self._listen = listen
         self._pages = pages
+        self._permits = permits
         self._server: asyncio.Server | None = None
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -90,14 +99,16 @@ class HttpEdge:
             method = "GET"
         else:
             method, path = _request_line(head)
-            status, kind, body = await self._answer(method, path)
+            status, kind, body = await self._answer(method, path, _header(head, b"authorization"))
         lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             lines.append("Allow: GET, HEAD")
+        if status is HTTPStatus.UNAUTHORIZED:
+            lines.append("WWW-Authenticate: Bearer")
         writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode() + (b"" if method == "HEAD" else body))
         await writer.drain()
 
-    async def _answer(self, method: str, path: str) -> Answer:
+    async def _answer(self, method: str, path: str, authorization: str | None) -> Answer:
         if method not in {"GET", "HEAD"}:
             status = HTTPStatus.METHOD_NOT_ALLOWED if method else HTTPStatus.BAD_REQUEST
             return status, PLAIN, f"{status.phrase}\n".encode()
@@ -105,7 +116,13 @@ class HttpEdge:
             return HTTPStatus.NOT_FOUND, PLAIN, b"only /metrics and /healthz are here\n"
         kind, body = self._pages[path]
         try:
+            if path in self._permits:
+                self._permits[path](authorization)
             return HTTPStatus.OK, kind, await body()
+        except UnauthenticatedError as error:
+            return HTTPStatus.UNAUTHORIZED, PLAIN, f"{error.message}\n".encode()
+        except PermissionDeniedError as error:
+            return HTTPStatus.FORBIDDEN, PLAIN, f"{error.message}\n".encode()
         except Exception:  # the edge: a defect becomes 500 and is logged with its traceback
             log.exception("http_failed", path=path)
             return HTTPStatus.INTERNAL_SERVER_ERROR, PLAIN, b"internal error\n"
@@ -117,3 +134,12 @@ def _request_line(head: bytes) -> tuple[str, str]:
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
         return "", ""
     return parts[0], parts[1].partition("?")[0]
+
+
+def _header(head: bytes, name: bytes) -> str | None:
+    """Return the first value of a header, given in lower case, or None."""
+    for line in head.split(b"\r\n")[1:]:
+        found, separator, value = line.partition(b":")
+        if separator and found.lower() == name:
+            return value.strip().decode("latin-1")
+    return None

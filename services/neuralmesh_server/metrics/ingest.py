@@ -56,6 +56,8 @@ def ingest(ledger: Ledger, delta: Delta, now_ms: int) -> Receipt:
     for version in delta.versions:
         _check_digest(ledger, version)
         ledger.add_counts(version, now_ms)
+    for rollout in delta.rollouts:
+        ledger.add_rollout(delta.node, delta.epoch, delta.sequence, rollout, now_ms)
     ledger.add_unresolved_errors(delta.unresolved_errors)
     outcomes.join(ledger, delta.predictions)
     return Receipt(epoch.committed, duplicate=False)
@@ -88,6 +90,7 @@ def _extended(known: Epoch | None, delta: Delta, now_ms: int) -> Epoch:
             applied_revision=delta.applied_revision,
             dropped_predictions=delta.dropped_predictions,
             final=delta.final,
+            lost_receipts=delta.lost_receipts,
         )
     late = delta.sequence <= known.committed
     return Epoch(
@@ -100,4 +103,5 @@ def _extended(known: Epoch | None, delta: Delta, now_ms: int) -> Epoch:
         applied_revision=known.applied_revision if late else delta.applied_revision,
         dropped_predictions=known.dropped_predictions + delta.dropped_predictions,
         final=known.final or delta.final,
+        lost_receipts=known.lost_receipts + delta.lost_receipts,
     )

@@ -33,6 +33,7 @@ class Node:
     gaps: int
     dropped_predictions: int
     uptime_percent: float
+    lost_receipts: int = 0
 
 
 def survey(
@@ -67,6 +68,7 @@ def _node(name: str, epochs: Sequence[Epoch], loaded: tuple[LoadedVersion, ...],
         gaps=sum(not epoch.final for epoch in epochs[:-1]),
         dropped_predictions=sum(epoch.dropped_predictions for epoch in epochs),
         uptime_percent=_uptime_percent(epochs, now_ms, running=running),
+        lost_receipts=sum(epoch.lost_receipts for epoch in epochs),
     )
 
 

@@ -174,11 +174,12 @@ def _latency(key: str, title: str, latency: Histogram, q: float, limit: float) -
 def _telemetry_gaps(nodes: Sequence[Node], tallies: Tallies) -> Row:
     gaps = sum(node.gaps for node in nodes)
     dropped = sum(node.dropped_predictions for node in nodes)
-    troubles = (gaps, dropped, tallies.missing_deltas, tallies.rejected_outcomes, tallies.expired_outcomes)
+    lost = sum(node.lost_receipts for node in nodes)
+    troubles = (gaps, dropped, lost, tallies.missing_deltas, tallies.rejected_outcomes, tallies.expired_outcomes)
     status = Status.DEGRADED if any(troubles) else Status.OK if nodes else Status.NO_DATA
     detail = (
         f"{gaps} epochs ended without a goodbye, {tallies.missing_deltas} deltas never came,"
-        f" {dropped} predictions lost their labels; outcomes: {tallies.pending} pending,"
+        f" {dropped} predictions lost their labels, {lost} receipts were lost; outcomes: {tallies.pending} pending,"
         f" {tallies.rejected_outcomes} rejected, {tallies.expired_outcomes} expired."
     )
     return Row("telemetry_gaps", "Telemetry gaps", gaps, "gaps", status, detail)

@@ -11,16 +11,18 @@ from neuralmesh_server.metrics.nodes import survey
 if TYPE_CHECKING:
     from neuralmesh_server.metrics.nodes import Node
     from neuralmesh_server.metrics.records import Tallies, VersionTotals
+    from neuralmesh_server.metrics.rollouts import AliasTotals
     from neuralmesh_server.metrics.store import View
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state at one moment; figures in order of (model, version), nodes in order of their names."""
+    """The state at one moment: figures by (model, version), nodes by name, rollouts by (model, alias), in order."""
 
     figures: tuple[Figures, ...]
     nodes: tuple[Node, ...]
     tallies: Tallies
+    rollouts: tuple[AliasTotals, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Observer:
     def overview(self, view: View) -> Overview:
         """Return everything."""
         nodes = self.nodes(view)
-        return Overview(self._figures(nodes, view.versions()), nodes, view.tallies())
+        return Overview(self._figures(nodes, view.versions()), nodes, view.tallies(), tuple(view.rollout_sums()))
 
     def nodes(self, view: View) -> tuple[Node, ...]:
         """Return the nodes in order of their names."""

@@ -11,6 +11,27 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.histogram import Histogram
     from neuralmesh_server.metrics.labels import Labels
+    from neuralmesh_server.metrics.rollouts import StepDelta
+
+CODES = (
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""The gRPC status names of failures, in the order of their numbers; databases hold positions in it."""
 
 
 class LoadState(IntEnum):
@@ -73,6 +94,8 @@ class Delta:
     unresolved_errors: Mapping[str, int]
     dropped_predictions: int
     final: bool
+    rollouts: tuple[StepDelta, ...] = ()
+    lost_receipts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +116,7 @@ class Epoch:
     applied_revision: int
     dropped_predictions: int
     final: bool
+    lost_receipts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +166,9 @@ class Tallies:
         expired_outcomes: Pending outcomes that were given up to keep within the limit.
         missing_deltas: Deltas that were skipped by a later one and have not come since.
         unresolved_errors: Requests that failed before a version was resolved, by gRPC status name.
+        rollout_log: Reports of steps of rollouts that are kept.
+        rollout_log_bytes: Bytes of their first failures.
+        expired_rollout_log: Reports that were given up to keep within the limit; their totals stay.
     """
 
     predictions: int = 0
@@ -152,3 +179,6 @@ class Tallies:
     expired_outcomes: int = 0
     missing_deltas: int = 0
     unresolved_errors: Mapping[str, int] = field(default_factory=dict)
+    rollout_log: int = 0
+    rollout_log_bytes: int = 0
+    expired_rollout_log: int = 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
 from neuralmesh_server import names
 from neuralmesh_server.errors import NotFoundError
-from neuralmesh_server.metrics import comparison, convert, ingest, operations, outcomes, validate
+from neuralmesh_server.metrics import comparison, convert, convert_rollouts, ingest, operations, outcomes, validate
 from neuralmesh_server.metrics.overview import Observer
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class MetricsServicer:
         del call
         now_ms = self.observer().now_ms
         validate.check_delta(request, now_ms)
-        delta = convert.delta_from(request)
+        delta = convert.delta_from(request, tuple(convert_rollouts.step_delta(entry) for entry in request.rollouts))
         return convert.receipt_to(await self._store.write(lambda ledger: ingest.ingest(ledger, delta, now_ms)))
 
     async def record_outcome(self, request: Any, call: Call) -> Any:
@@ -81,6 +81,20 @@ class MetricsServicer:
             lambda view: (_known(observer, view, model, first), _known(observer, view, model, second))
         )
         return convert.comparison_to(comparison.compare(baseline, candidate))
+
+    async def list_rollout_metrics(self, request: Any, call: Call) -> Any:
+        """Return a page of steps of rollouts, newest first."""
+        del call
+        model = request.model
+        if model:
+            names.check_model(model)
+        size = validate.page_size(request.page_size)
+        before = convert_rollouts.page_start(request.page_token, model)
+        found = await self._store.read(lambda view: view.rollouts(model, before=before, limit=size + 1))
+        token = convert_rollouts.page_token(model, found[size - 1]) if len(found) > size else ""
+        return pb.ListRolloutMetricsResponse(
+            rollouts=[convert_rollouts.metrics_to(totals) for totals in found[:size]], next_page_token=token
+        )
 
     async def get_operations(self, request: Any, call: Call) -> Any:
         """Return the operations table and the nodes."""

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
         VersionDelta,
         VersionTotals,
     )
+    from neuralmesh_server.metrics.rollouts import AliasTotals, LoggedStep, Step, StepDelta, StepTotals
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept for joining outcomes; the oldest go first, a batch at a time after a commit.
+    """How much is kept to join outcomes and judge rollouts; the oldest go first, a batch at a time after a commit.
 
     Up to one batch more than the limits may be stored. An outcome for a prediction that has gone stays pending until it
     goes in its turn.
@@ -37,6 +38,8 @@ class Retention:
     prediction_bytes: int = 512 * 1024 * 1024
     pending: int = 100_000
     pending_bytes: int = 64 * 1024 * 1024
+    rollout_log: int = 1_000_000
+    rollout_log_bytes: int = 256 * 1024 * 1024
     batch: int = 10_000
 
 
@@ -72,6 +75,18 @@ class View(Protocol):
     ) -> list[VersionTotals]:
         """Return the totals of versions of one model, or of all, in order of (model, version), from behind `after`."""
 
+    def rollouts(self, model: str, *, before: tuple[int, int] | None, limit: int) -> list[StepTotals]:
+        """Return the totals of steps of rollouts, newest first, of one model or of all with an empty `model`.
+
+        A page begins behind the step of (revision, number) `before`, None for the newest.
+        """
+
+    def rollout_sums(self) -> list[AliasTotals]:
+        """Return the totals of each alias over all its steps, in order of model and alias."""
+
+    def rollout_log(self, step: Step, *, after: int, limit: int) -> list[LoggedStep]:
+        """Return the reports of a step in the order of arrival, from behind number `after`."""
+
     def tallies(self) -> Tallies:
         """Return the counts that belong to no version."""
 
@@ -99,6 +114,9 @@ class Ledger(View, Protocol):
 
         The digest is the one that was reported first; the caller has seen that it is the same.
         """
+
+    def add_rollout(self, node: str, epoch: int, sequence: int, delta: StepDelta, now_ms: int) -> None:
+        """Add to a step's totals, and keep the report under the delta that brought it."""
 
     def add_unresolved_errors(self, errors: Mapping[str, int]) -> None:
         """Count requests that failed before a version was resolved."""

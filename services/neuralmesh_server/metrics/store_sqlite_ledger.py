@@ -6,26 +6,28 @@ from typing import TYPE_CHECKING
 
 from neuralmesh_server.histogram import DEFAULT_SCALE, Histogram
 from neuralmesh_server.metrics import labels
+from neuralmesh_server.metrics.store_sqlite_rollouts import SqliteRolloutLedger
 from neuralmesh_server.metrics.store_sqlite_view import SqliteView, encode_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from neuralmesh_server.metrics.records import Epoch, LoadedVersion, ReportedPrediction, VersionDelta
+    from neuralmesh_server.metrics.rollouts import StepDelta
     from neuralmesh_server.metrics.store import Retention
 
 STORED_SCALE = DEFAULT_SCALE
 """Finest scale that is stored: within 1.1 %, and at most 67,168 buckets a version, whatever nodes send."""
 
 
-class SqliteLedger(SqliteView):
+class SqliteLedger(SqliteRolloutLedger, SqliteView):
     """The state that the writer's open transaction sees and changes."""
 
     def put_epoch(self, epoch: Epoch) -> None:
         """See Ledger."""
         self._run(
             "INSERT OR REPLACE INTO epochs (node, epoch, committed, uptime_ms, first_seen_ms, last_seen_ms,"
-            " applied_revision, dropped_predictions, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " applied_revision, dropped_predictions, final, lost_receipts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             epoch.node,
             epoch.epoch,
             epoch.committed,
@@ -35,6 +37,7 @@ class SqliteLedger(SqliteView):
             epoch.applied_revision,
             epoch.dropped_predictions,
             int(epoch.final),
+            epoch.lost_receipts,
         )
 
     def add_missing(self, node: str, epoch: int, first: int, last: int) -> None:
@@ -97,6 +100,12 @@ class SqliteLedger(SqliteView):
         )
         if delta.latency.count:
             self._add_latency(key, delta.latency)
+
+    def add_rollout(self, node: str, epoch: int, sequence: int, delta: StepDelta, now_ms: int) -> None:
+        """See Ledger."""
+        size = self.put_rollout(node, epoch, sequence, delta, now_ms)
+        self._tally("rollout_log", 1)
+        self._tally("rollout_log_bytes", size)
 
     def add_unresolved_errors(self, errors: Mapping[str, int]) -> None:
         """See Ledger."""
@@ -167,7 +176,7 @@ class SqliteLedger(SqliteView):
         self._tally("rejected_outcomes", 1)
 
     def prune(self, retention: Retention) -> None:
-        """Delete batches of the oldest predictions and pending outcomes while there are too many."""
+        """Delete batches of the oldest predictions, pending outcomes and reports of steps while there are too many."""
         while self._exceeds("predictions", retention.predictions + retention.batch) or self._exceeds(
             "prediction_bytes", retention.prediction_bytes
         ):
@@ -176,6 +185,11 @@ class SqliteLedger(SqliteView):
             "pending_bytes", retention.pending_bytes
         ):
             self._tally("expired_outcomes", self._drop("pending", "pending_bytes", "truth", retention.batch))
+        while self._exceeds("rollout_log", retention.rollout_log + retention.batch) or self._exceeds(
+            "rollout_log_bytes", retention.rollout_log_bytes
+        ):
+            dropped = self._drop("rollout_log", "rollout_log_bytes", "failures", retention.batch)
+            self._tally("expired_rollout_log", dropped)
 
     def _exceeds(self, tally: str, limit: int) -> bool:
         return self._one("SELECT 1 FROM tallies WHERE name = ? AND value > ?", tally, limit) is not None

@@ -92,4 +92,66 @@ STEPS: tuple[str, ...] = (
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE epochs ADD COLUMN lost_receipts INTEGER NOT NULL DEFAULT 0;
+
+    -- Totals of each step of a rollout. Differences may be infinite, which SQLite keeps.
+    CREATE TABLE rollout_steps (
+        id INTEGER PRIMARY KEY,
+        model TEXT NOT NULL,
+        alias TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        stable_version INTEGER NOT NULL,
+        canary_version INTEGER NOT NULL,
+        share_ppm INTEGER NOT NULL,
+        shadow_version INTEGER NOT NULL,
+        stable_requests INTEGER NOT NULL,
+        stable_units INTEGER NOT NULL,
+        stable_failures INTEGER NOT NULL,
+        stable_failed_units INTEGER NOT NULL,
+        canary_requests INTEGER NOT NULL,
+        canary_units INTEGER NOT NULL,
+        canary_failures INTEGER NOT NULL,
+        canary_failed_units INTEGER NOT NULL,
+        shadow_compared INTEGER NOT NULL,
+        shadow_agreed INTEGER NOT NULL,
+        shadow_failed INTEGER NOT NULL,
+        shadow_dropped INTEGER NOT NULL,
+        unassigned INTEGER NOT NULL,
+        forgotten_units INTEGER NOT NULL,
+        dropped_failures INTEGER NOT NULL,
+        shadow_difference REAL NOT NULL,
+        UNIQUE (model, alias, revision, stable_version, canary_version, share_ppm, shadow_version)
+    ) STRICT;
+
+    CREATE INDEX rollout_steps_newest ON rollout_steps (revision, id);
+
+    -- Every report as it came, in the order of arrival, by which the oldest go first.
+    CREATE TABLE rollout_log (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        step_id INTEGER NOT NULL REFERENCES rollout_steps (id),
+        node TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        arrived_ms INTEGER NOT NULL,
+        stable_requests INTEGER NOT NULL,
+        stable_units INTEGER NOT NULL,
+        stable_failures INTEGER NOT NULL,
+        stable_failed_units INTEGER NOT NULL,
+        canary_requests INTEGER NOT NULL,
+        canary_units INTEGER NOT NULL,
+        canary_failures INTEGER NOT NULL,
+        canary_failed_units INTEGER NOT NULL,
+        shadow_compared INTEGER NOT NULL,
+        shadow_agreed INTEGER NOT NULL,
+        shadow_failed INTEGER NOT NULL,
+        shadow_dropped INTEGER NOT NULL,
+        unassigned INTEGER NOT NULL,
+        forgotten_units INTEGER NOT NULL,
+        dropped_failures INTEGER NOT NULL,
+        shadow_difference REAL NOT NULL,
+        failures BLOB NOT NULL,
+        UNIQUE (step_id, node, epoch, sequence)
+    ) STRICT;
+    """,
 )

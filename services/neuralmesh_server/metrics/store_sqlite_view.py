@@ -14,6 +14,7 @@ from neuralmesh_server.metrics.records import (
     Tallies,
     VersionTotals,
 )
+from neuralmesh_server.metrics.store_sqlite_rollouts import SqliteRolloutView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _EPOCH = (
     "SELECT node, epoch, committed, uptime_ms, first_seen_ms, last_seen_ms, applied_revision, dropped_predictions,"
-    " final FROM epochs"
+    " final, lost_receipts FROM epochs"
 )
 _VERSION = (
     "SELECT id, model, version, digest, requests, rows, size_bytes, first_request_ms, last_request_ms, outcomes,"
@@ -30,7 +31,7 @@ _VERSION = (
 )
 
 
-class SqliteView:
+class SqliteView(SqliteRolloutView):
     """The state that a connection sees while a transaction is open on it."""
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -146,5 +147,5 @@ def _decoded(entries: list[list[Any]]) -> Iterator[LoadedVersion]:
 
 
 def _epoch(row: Sequence[Any]) -> Epoch:
-    node, epoch, committed, uptime, first, last, revision, dropped, final = row
-    return Epoch(node, epoch, committed, uptime, first, last, revision, dropped, bool(final))
+    node, epoch, committed, uptime, first, last, revision, dropped, final, lost = row
+    return Epoch(node, epoch, committed, uptime, first, last, revision, dropped, bool(final), lost)

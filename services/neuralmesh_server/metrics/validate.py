@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from neuralmesh_server import names, prediction_id
 from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.histogram import MAX_SCALE, MIN_SCALE
-from neuralmesh_server.metrics.records import LoadState
+from neuralmesh_server.metrics import validate_rollouts
+from neuralmesh_server.metrics.fields import MAX_COUNT, at_most, field_invalid, within
+from neuralmesh_server.metrics.records import CODES, LoadState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-MAX_COUNT = 2**40
-"""Largest count in one delta; 2^23 such deltas still add up within 64 bits."""
 MAX_EPOCH_AHEAD_MS = 24 * 60 * 60 * 1000
 """How far the clock of a node may be ahead of this service's."""
 MAX_SEQUENCE = 2**40
@@ -34,28 +34,6 @@ MAX_LABEL_BYTES = 65_536
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
 
-CODES = frozenset(
-    {
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    }
-)
-"""The gRPC status names of failures."""
-
 _MIN_EXPONENT, _MAX_EXPONENT = -1075, 1023
 _NANOS = 10**9
 
@@ -67,22 +45,24 @@ def check_delta(request: Any, now_ms: int) -> None:
         InvalidArgumentError: FIELD_INVALID, NAME_INVALID, VERSION_INVALID, DIGEST_INVALID or PREDICTION_ID_INVALID.
     """
     names.check_node(request.node)
-    _within("epoch", request.epoch, 1, now_ms + MAX_EPOCH_AHEAD_MS)
-    _within("sequence", request.sequence, 1, MAX_SEQUENCE)
-    _within("applied_revision", request.applied_revision, 0, MAX_REVISION)
-    _within("dropped_predictions", request.dropped_predictions, 0, MAX_COUNT)
-    _within("uptime", request.uptime.seconds, 0, MAX_UPTIME_SECONDS)
-    _within("uptime.nanos", request.uptime.nanos, 0, _NANOS - 1)
+    within("epoch", request.epoch, 1, now_ms + MAX_EPOCH_AHEAD_MS)
+    within("sequence", request.sequence, 1, MAX_SEQUENCE)
+    within("applied_revision", request.applied_revision, 0, MAX_REVISION)
+    within("dropped_predictions", request.dropped_predictions, 0, MAX_COUNT)
+    within("uptime", request.uptime.seconds, 0, MAX_UPTIME_SECONDS)
+    within("uptime.nanos", request.uptime.nanos, 0, _NANOS - 1)
     _errors("unresolved_errors", request.unresolved_errors)
-    _at_most("versions", request.versions, MAX_VERSIONS)
+    at_most("versions", request.versions, MAX_VERSIONS)
     for number, delta in enumerate(request.versions):
         _version_delta(f"versions[{number}]", delta)
-    _at_most("loaded", request.loaded, MAX_VERSIONS)
+    at_most("loaded", request.loaded, MAX_VERSIONS)
     for number, entry in enumerate(request.loaded):
         _loaded(f"loaded[{number}]", entry)
-    _within("predictions", sum(len(entry.prediction_ids) for entry in request.predictions), 0, MAX_PREDICTIONS)
+    within("predictions", sum(len(entry.prediction_ids) for entry in request.predictions), 0, MAX_PREDICTIONS)
     for number, entry in enumerate(request.predictions):
         _predictions(f"predictions[{number}]", entry, request.node)
+    within("lost_receipts", request.lost_receipts, 0, MAX_COUNT)
+    validate_rollouts.check(request.rollouts)
 
 
 def check_outcome(request: Any) -> None:
@@ -109,7 +89,7 @@ def check_outcome(request: Any) -> None:
 def page_size(size: int) -> int:
     """Return how many entries a page has, or raise FIELD_INVALID for a negative size."""
     if size < 0:
-        raise _field("page_size", f"{size} is negative")
+        raise field_invalid("page_size", f"{size} is negative")
     return min(size, MAX_PAGE) or DEFAULT_PAGE
 
 
@@ -122,7 +102,7 @@ def check_comparable(baseline: str, candidate: str) -> tuple[str, int, int]:
     model, first = names.parse_version_name(baseline)
     other, second = names.parse_version_name(candidate)
     if other != model:
-        raise _field("candidate", f"{candidate} is not a version of the baseline's model {model}")
+        raise field_invalid("candidate", f"{candidate} is not a version of the baseline's model {model}")
     return model, first, second
 
 
@@ -130,32 +110,32 @@ def _version_delta(field: str, delta: Any) -> None:
     names.check_model(delta.model)
     names.check_version(delta.version)
     names.check_digest(delta.digest)
-    _within(f"{field}.requests", delta.requests, 0, MAX_COUNT)
-    _within(f"{field}.rows", delta.rows, 0, MAX_COUNT)
+    within(f"{field}.requests", delta.requests, 0, MAX_COUNT)
+    within(f"{field}.rows", delta.rows, 0, MAX_COUNT)
     _errors(f"{field}.errors", delta.errors)
     _histogram(f"{field}.latency_seconds", delta.latency_seconds)
     timed = delta.latency_seconds.zero_count + sum(delta.latency_seconds.counts)
     if timed != delta.requests:
-        raise _field(f"{field}.requests", f"{delta.requests} requests do not match {timed} latencies")
+        raise field_invalid(f"{field}.requests", f"{delta.requests} requests do not match {timed} latencies")
 
 
 def _histogram(field: str, histogram: Any) -> None:
     scale = histogram.scale
-    _within(f"{field}.scale", scale, MIN_SCALE, MAX_SCALE)
+    within(f"{field}.scale", scale, MIN_SCALE, MAX_SCALE)
     indexes, counts = histogram.indexes, histogram.counts
     if len(indexes) != len(counts):
-        raise _field(f"{field}.counts", f"{len(counts)} counts do not match {len(indexes)} indexes")
-    _at_most(f"{field}.indexes", indexes, MAX_BUCKETS)
+        raise field_invalid(f"{field}.counts", f"{len(counts)} counts do not match {len(indexes)} indexes")
+    at_most(f"{field}.indexes", indexes, MAX_BUCKETS)
     if any(right <= left for left, right in pairwise(indexes)):
-        raise _field(f"{field}.indexes", "they are not ascending")
+        raise field_invalid(f"{field}.indexes", "they are not ascending")
     if indexes:
         # Buckets that no float falls into are refused: a float is above 2^-1075 and at most 2^1024.
         low, high = _bucket_range(scale)
-        _within(f"{field}.indexes", indexes[0], low, high)
-        _within(f"{field}.indexes", indexes[-1], low, high)
+        within(f"{field}.indexes", indexes[0], low, high)
+        within(f"{field}.indexes", indexes[-1], low, high)
     for count in counts:
-        _within(f"{field}.counts", count, 0, MAX_COUNT)
-    _within(f"{field}.zero_count", histogram.zero_count, 0, MAX_COUNT)
+        within(f"{field}.counts", count, 0, MAX_COUNT)
+    within(f"{field}.zero_count", histogram.zero_count, 0, MAX_COUNT)
     _extent(field, histogram)
 
 
@@ -163,18 +143,18 @@ def _extent(field: str, histogram: Any) -> None:
     """Check sum, min and max against each other and the counts."""
     for part in ("sum", "min", "max"):
         if not isfinite(getattr(histogram, part)):
-            raise _field(f"{field}.{part}", f"{getattr(histogram, part)} is not finite")
+            raise field_invalid(f"{field}.{part}", f"{getattr(histogram, part)} is not finite")
     if not any(histogram.counts) and not histogram.zero_count:
         return
     if histogram.min > histogram.max:
-        raise _field(f"{field}.min", f"{histogram.min} is above the max of {histogram.max}")
+        raise field_invalid(f"{field}.min", f"{histogram.min} is above the max of {histogram.max}")
     if histogram.zero_count:
         if histogram.min > 0:
-            raise _field(f"{field}.min", f"{histogram.min} is above 0, and zero_count is not 0")
+            raise field_invalid(f"{field}.min", f"{histogram.min} is above 0, and zero_count is not 0")
     elif histogram.min <= 0:
-        raise _field(f"{field}.min", f"{histogram.min} is not above 0, and zero_count is 0")
+        raise field_invalid(f"{field}.min", f"{histogram.min} is not above 0, and zero_count is 0")
     elif histogram.sum <= 0:
-        raise _field(f"{field}.sum", f"{histogram.sum} is not above 0, and zero_count is 0")
+        raise field_invalid(f"{field}.sum", f"{histogram.sum} is not above 0, and zero_count is 0")
 
 
 def _bucket_range(scale: int) -> tuple[int, int]:
@@ -188,18 +168,18 @@ def _predictions(field: str, entry: Any, node: str) -> None:
     names.check_version(entry.version)
     if len(entry.row_counts) != len(entry.prediction_ids):
         reason = f"{len(entry.row_counts)} counts do not match {len(entry.prediction_ids)} prediction ids"
-        raise _field(f"{field}.row_counts", reason)
+        raise field_invalid(f"{field}.row_counts", reason)
     if entry.int_labels and entry.bytes_labels:
-        raise _field(f"{field}.bytes_labels", "labels are of one type, and int_labels are given")
+        raise field_invalid(f"{field}.bytes_labels", "labels are of one type, and int_labels are given")
     rows, given = sum(entry.row_counts), len(entry.int_labels) + len(entry.bytes_labels)
     if rows != given:
-        raise _field(f"{field}.row_counts", f"they add up to {rows} rows, and {given} labels are given")
+        raise field_invalid(f"{field}.row_counts", f"they add up to {rows} rows, and {given} labels are given")
     for identifier in entry.prediction_ids:
         parsed = prediction_id.parse(identifier)
         if parsed.node != node:
-            raise _field(f"{field}.prediction_ids", f"{identifier} was not issued by node {node}")
+            raise field_invalid(f"{field}.prediction_ids", f"{identifier} was not issued by node {node}")
         if parsed.version != entry.version:
-            raise _field(f"{field}.prediction_ids", f"{identifier} does not name version {entry.version}")
+            raise field_invalid(f"{field}.prediction_ids", f"{identifier} does not name version {entry.version}")
 
 
 def _loaded(field: str, entry: Any) -> None:
@@ -207,9 +187,9 @@ def _loaded(field: str, entry: Any) -> None:
     names.check_version(entry.version)
     names.check_digest(entry.digest)
     if entry.state not in {int(state) for state in LoadState}:
-        raise _field(f"{field}.state", f"{entry.state} is no state")
-    _within(f"{field}.size_bytes", entry.size_bytes, 0, MAX_BYTES)
-    _at_most(f"{field}.aliases", entry.aliases, MAX_ALIASES)
+        raise field_invalid(f"{field}.state", f"{entry.state} is no state")
+    within(f"{field}.size_bytes", entry.size_bytes, 0, MAX_BYTES)
+    at_most(f"{field}.aliases", entry.aliases, MAX_ALIASES)
     for alias in entry.aliases:
         names.check_alias(alias)
 
@@ -217,23 +197,8 @@ def _loaded(field: str, entry: Any) -> None:
 def _errors(field: str, errors: Mapping[str, int]) -> None:
     for code, count in errors.items():
         if code not in CODES:
-            raise _field(field, f"{code[:80]!a} is not the gRPC status name of a failure")
-        _within(field, count, 0, MAX_COUNT)
-
-
-def _at_most(field: str, entries: Iterable[object], limit: int) -> None:
-    count = len(entries)  # type: ignore[arg-type]
-    if count > limit:
-        raise _field(field, f"{count} entries are more than {limit}")
-
-
-def _within(field: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise _field(field, f"{value} is not from {low} to {high}")
-
-
-def _field(field: str, why: str) -> InvalidArgumentError:
-    return InvalidArgumentError("FIELD_INVALID", f"field {field}: {why}", field=field, why=why)
+            raise field_invalid(field, f"{code[:80]!a} is not the gRPC status name of a failure")
+        within(field, count, 0, MAX_COUNT)
 
 
 def _outcome(why: str, **metadata: object) -> InvalidArgumentError:

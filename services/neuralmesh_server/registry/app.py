@@ -10,15 +10,19 @@ from google.protobuf.message_factory import GetMessageClass
 from neuralmesh.registry.v1 import registry_service_pb2
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.data_folder import DataFolder
+from neuralmesh_server.registry.access import RULES
 from neuralmesh_server.registry.catalog import Catalog
 from neuralmesh_server.registry.following import Feed
+from neuralmesh_server.registry.policies import Policies
 from neuralmesh_server.registry.promotion import Promotions
+from neuralmesh_server.registry.protection import Protections
 from neuralmesh_server.registry.service import RegistryServicer
 from neuralmesh_server.registry.store_sqlite import SqliteStore
 from neuralmesh_server.registry.tracing import Tracer
 from neuralmesh_server.registry.transfers import Transfers
 from neuralmesh_server.runtime.handlers import service_handler
 from neuralmesh_server.runtime.server import Server
+from neuralmesh_server.runtime.tokens import guard, open_access
 from neuralmesh_server.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ class RegistryApp:
     name = "registry"
 
     def __init__(self, settings: RegistrySettings) -> None:
+        access = open_access(settings.server)
         self._folder = DataFolder(settings.data, "registry process")
         try:
             self._store = SqliteStore(settings.data / "registry.sqlite")
@@ -49,12 +54,15 @@ class RegistryApp:
         service = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
         servicer = RegistryServicer(
             catalog=Catalog(self._store, self._transfers, _now),
+            policies=Policies(self._store, _now),
             promotions=Promotions(self._store, _now),
+            protections=Protections(self._store, _now),
             transfers=self._transfers,
             feed=self._feed,
             tracer=Tracer(self._store, _now),
         )
-        self._server = Server(settings.server, [(service, service_handler(service, servicer, GetMessageClass))])
+        handler = service_handler(service, servicer, GetMessageClass, guard=guard(access, RULES))
+        self._server = Server(settings.server, [(service, handler)], access)
         self.endpoint = settings.server.listen
 
     async def start(self) -> Endpoint:

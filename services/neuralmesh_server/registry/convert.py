@@ -9,17 +9,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server import names
+from neuralmesh_server.registry.convert_rollout import policy_message, proof_message, protection_message, state_message
 from neuralmesh_server.registry.following import SnapshotPart, Step
 from neuralmesh_server.registry.records import (
     Actor,
     Alias,
     AliasMoved,
-    AliasState,
+    AliasProtected,
     Event,
     FileEntry,
     Manifest,
     Model,
     ModelCreated,
+    ModelPolicyChanged,
     MoveKind,
     Signature,
     TensorSpec,
@@ -64,6 +66,7 @@ def model_message(model: Model) -> Any:
         create_time=timestamp(model.time_ms),
         latest_version=model.latest_version,
         revision=model.revision,
+        policy=policy_message(model.policy),
     )
 
 
@@ -86,11 +89,6 @@ def version_message(version: Version) -> Any:
     )
 
 
-def state_message(state: AliasState | None) -> Any:
-    """Return the AliasState of a state; None stays None."""
-    return None if state is None else resources.AliasState(version=state.version)
-
-
 def alias_message(alias: Alias) -> Any:
     """Return the Alias of an alias."""
     return resources.Alias(
@@ -102,6 +100,8 @@ def alias_message(alias: Alias) -> Any:
         update_time=timestamp(alias.time_ms),
         actor=actor_message(alias.actor),
         reason=alias.reason,
+        protection=protection_message(alias.protection),
+        proof=proof_message(alias.proof),
     )
 
 
@@ -132,6 +132,23 @@ def event_message(event: Event) -> Any:
                 kind=_KINDS[change.kind],
                 before=state_message(change.before),
                 after=state_message(change.after),
+                proof=proof_message(change.proof),
+            )
+        )
+    elif isinstance(change, ModelPolicyChanged):
+        message.model_policy_changed.CopyFrom(
+            resources.ModelPolicyChanged(
+                model=names.model_name(change.model),
+                before=policy_message(change.before),
+                after=policy_message(change.after),
+            )
+        )
+    elif isinstance(change, AliasProtected):
+        message.alias_protected.CopyFrom(
+            resources.AliasProtected(
+                alias=names.alias_name(change.model, change.alias),
+                before=protection_message(change.before),
+                after=protection_message(change.after),
             )
         )
     else:

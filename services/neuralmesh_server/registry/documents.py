@@ -8,22 +8,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuralmesh_server import canonical
+from neuralmesh_server import canonical, proof_seal
+from neuralmesh_server.registry.documents_policy import (
+    policy_fact,
+    protection_fact,
+    read_policy,
+    read_protection,
+)
 from neuralmesh_server.registry.records import (
     Actor,
     Alias,
     AliasState,
+    Arm,
     FileEntry,
     Manifest,
     Model,
     Move,
+    PolicyChange,
     Signature,
+    StickyKey,
+    StickySource,
     TensorSpec,
     Version,
 )
 
 if TYPE_CHECKING:
     from neuralmesh_server.canonical import Fact
+    from neuralmesh_server.proof_seal import Proof
 
 
 def version_digest(manifest: Manifest) -> str:
@@ -55,12 +66,34 @@ def read_actor(data: dict[str, Any]) -> Actor:
 
 def state_fact(state: AliasState) -> Fact:
     """Return the form of an alias's state, as it also stands in the state digest: only what is set has a key."""
-    return {"version": state.version}
+    form: dict[str, Fact] = {"version": state.version}
+    for key, arm in (("canary", state.canary), ("shadow", state.shadow)):
+        if arm is not None:
+            form[key] = {"version": arm.version, "share_ppm": arm.share_ppm}
+    if state.sticky_key is not None:
+        form["sticky_key"] = {"source": int(state.sticky_key.source), "key": state.sticky_key.key}
+    return form
 
 
 def read_state(data: dict[str, Any]) -> AliasState:
     """Return the alias state of a form."""
-    return AliasState(data["version"])
+    sticky = data.get("sticky_key")
+    return AliasState(
+        version=data["version"],
+        canary=_read_arm(data.get("canary")),
+        shadow=_read_arm(data.get("shadow")),
+        sticky_key=None if sticky is None else StickyKey(StickySource(sticky["source"]), sticky["key"]),
+    )
+
+
+def proof_fact(proof: Proof | None) -> Fact:
+    """Return the form of a proof."""
+    return None if proof is None else proof_seal.fact(proof)
+
+
+def read_proof(data: dict[str, Any] | None) -> Proof | None:
+    """Return the proof of a form."""
+    return None if data is None else proof_seal.read(data)
 
 
 def manifest_fact(manifest: Manifest) -> dict[str, Fact]:
@@ -87,7 +120,7 @@ def read_manifest(data: dict[str, Any]) -> Manifest:
 
 def model_fact(model: Model) -> Fact:
     """Return the form of a model."""
-    return {
+    form: dict[str, Fact] = {
         "name": model.name,
         "uid": model.uid,
         "description": model.description,
@@ -95,11 +128,27 @@ def model_fact(model: Model) -> Fact:
         "latest_version": model.latest_version,
         "revision": model.revision,
     }
+    if model.policy is not None:
+        form["policy"] = policy_fact(model.policy)
+    return form
 
 
 def read_model(data: dict[str, Any]) -> Model:
     """Return the model of a form."""
-    return Model(**data)
+    return Model(**(data | {"policy": read_policy(data.get("policy"))}))
+
+
+def policy_change_fact(change: PolicyChange) -> Fact:
+    """Return the form of the result of SetModelPolicy."""
+    return {
+        "model": model_fact(change.model),
+        "before": None if change.before is None else policy_fact(change.before),
+    }
+
+
+def read_policy_change(data: dict[str, Any]) -> PolicyChange:
+    """Return the result of SetModelPolicy of a form."""
+    return PolicyChange(read_model(data["model"]), read_policy(data["before"]))
 
 
 def version_fact(version: Version) -> Fact:
@@ -133,6 +182,8 @@ def move_fact(move: Move) -> Fact:
         "actor": actor_fact(alias.actor),
         "reason": alias.reason,
         "before": None if move.before is None else state_fact(move.before),
+        "protection": protection_fact(alias.protection),
+        "proof": proof_fact(alias.proof),
     }
 
 
@@ -148,8 +199,14 @@ def read_move(data: dict[str, Any]) -> Move:
         time_ms=data["time_ms"],
         actor=read_actor(data["actor"]),
         reason=data["reason"],
+        protection=read_protection(data.get("protection")),
+        proof=read_proof(data.get("proof")),
     )
     return Move(alias, None if before is None else read_state(before))
+
+
+def _read_arm(data: dict[str, Any] | None) -> Arm | None:
+    return None if data is None else Arm(data["version"], data["share_ppm"])
 
 
 def _file(file: FileEntry) -> Fact:

@@ -9,8 +9,10 @@ where the change is one of
 
     model_created      description model uid
     version_created    description digest files kind metadata model signature version
-    alias_moved        after alias before kind model
+    alias_moved        after alias before kind model, and proof where there is one
     node_registered    key_fingerprint node
+    model_policy_changed  after before model
+    alias_protected    after alias before model
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server import canonical
-from neuralmesh_server.registry import documents
+from neuralmesh_server.registry import documents, documents_policy
 from neuralmesh_server.registry.records import (
     Actor,
     AliasMoved,
+    AliasProtected,
     Change,
     Event,
     ModelCreated,
+    ModelPolicyChanged,
     MoveKind,
     NodeRegistered,
     VersionCreated,
@@ -80,13 +84,29 @@ def _change(change: Change) -> dict[str, Fact]:
             **documents.manifest_fact(change.manifest),
         }
     if isinstance(change, AliasMoved):
-        return {
+        form: dict[str, Fact] = {
             "type": "alias_moved",
             "model": change.model,
             "alias": change.alias,
             "kind": change.kind.value,
             "before": None if change.before is None else documents.state_fact(change.before),
             "after": documents.state_fact(change.after),
+        }
+        return form if change.proof is None else {**form, "proof": documents.proof_fact(change.proof)}
+    if isinstance(change, ModelPolicyChanged):
+        return {
+            "type": "model_policy_changed",
+            "model": change.model,
+            "before": None if change.before is None else documents_policy.policy_fact(change.before),
+            "after": documents_policy.policy_fact(change.after),
+        }
+    if isinstance(change, AliasProtected):
+        return {
+            "type": "alias_protected",
+            "model": change.model,
+            "alias": change.alias,
+            "before": documents_policy.protection_fact(change.before),
+            "after": documents_policy.protection_fact(change.after),
         }
     return {"type": "node_registered", "node": change.node, "key_fingerprint": change.key_fingerprint}
 
@@ -106,6 +126,18 @@ def _read_change(form: dict[str, Any]) -> Change:
             kind=MoveKind(form["kind"]),
             before=None if before is None else documents.read_state(before),
             after=documents.read_state(form["after"]),
+            proof=documents.read_proof(form.get("proof")),
+        )
+    if kind == "model_policy_changed":
+        after = documents_policy.read_policy(form["after"])
+        assert after is not None
+        return ModelPolicyChanged(form["model"], documents_policy.read_policy(form["before"]), after)
+    if kind == "alias_protected":
+        return AliasProtected(
+            model=form["model"],
+            alias=form["alias"],
+            before=documents_policy.read_protection(form["before"]),
+            after=documents_policy.read_protection(form["after"]),
         )
     if kind == "node_registered":
         return NodeRegistered(form["node"], form["key_fingerprint"])

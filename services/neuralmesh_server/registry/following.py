@@ -17,6 +17,7 @@ from neuralmesh_server.registry.records import Alias, Event, Head, Model, ModelC
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from neuralmesh_server.registry.records_policy import ModelPolicy
     from neuralmesh_server.registry.store import Store, View
 
 PART = 500
@@ -111,7 +112,8 @@ class Feed:
     async def _snapshot(self, start: _Start) -> AsyncIterator[Step]:
         """Yield the state at one revision, while the registry moves on.
 
-        Models and versions are read as the stream goes, since they never change; aliases were read with the revision.
+        Models and versions are read as the stream goes, since they never change; aliases and policies were read with
+        the revision.
         """
         revision, births = 0, True
         first = True
@@ -119,7 +121,7 @@ class Feed:
         while births or aliases:
             if births:
                 part = await self._store.read(
-                    lambda view, after=revision: _births(view, after, start.revision)  # type: ignore[misc]
+                    lambda view, after=revision: _births(view, after, start)  # type: ignore[misc]
                 )
                 births = part is not None
                 if part is None:
@@ -144,6 +146,7 @@ class _Start:
     revision: int
     state_digest: bytes
     aliases: tuple[Alias, ...]
+    policies: dict[str, ModelPolicy]
 
 
 def _start(view: View, from_revision: int, state_digest: bytes) -> _Start | None:
@@ -158,7 +161,7 @@ def _start(view: View, from_revision: int, state_digest: bytes) -> _Start | None
         )
     if from_revision and (not state_digest or state_digest == view.digest_at(from_revision)):
         return None
-    return _Start(head.revision, head.state_digest, tuple(view.all_aliases()))
+    return _Start(head.revision, head.state_digest, tuple(view.all_aliases()), view.policies())
 
 
 def _next(view: View, after: int) -> Step:
@@ -169,15 +172,20 @@ def _next(view: View, after: int) -> Step:
     return Step(revision, digest, tuple(events) or None)
 
 
-def _births(view: View, after: int, until: int) -> tuple[int, SnapshotPart] | None:
+def _births(view: View, after: int, start: _Start) -> tuple[int, SnapshotPart] | None:
     """Return models and versions created after a revision, and the revision of the last; None when there are none."""
-    events = view.births_after(after, PART, until)
+    events = view.births_after(after, PART, start.revision)
     if not events:
         return None
     models = [event.model for event in events if isinstance(event.change, ModelCreated)]
     return events[-1].revision, SnapshotPart(
         models=tuple(
-            dataclasses.replace(model, latest_version=view.version_count(model.name, until)) for model in models
+            dataclasses.replace(
+                model,
+                latest_version=view.version_count(model.name, start.revision),
+                policy=start.policies.get(model.name),
+            )
+            for model in models
         ),
         versions=tuple(event.version for event in events if not isinstance(event.change, ModelCreated)),
     )

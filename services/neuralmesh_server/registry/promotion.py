@@ -1,7 +1,8 @@
 """Aliases: a stack of promotions for each, moved by compare-and-set.
 
-A promotion goes on top; a rollback takes promotions off the top, and what was taken off is gone for good, so a rollback
-never goes forward again. Every move is an event, and its revision is the alias's etag.
+A promotion goes on top and replaces the state whole, arms included; a rollback takes promotions off the top, and what
+was taken off is gone for good, so a rollback never goes forward again. Every move is an event, and its revision is the
+alias's etag.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from neuralmesh_server import state_digest
 from neuralmesh_server.errors import AbortedError, FailedPreconditionError, NotFoundError
-from neuralmesh_server.registry import documents
+from neuralmesh_server.registry import documents, protection
 from neuralmesh_server.registry.catalog import find_model, find_version
 from neuralmesh_server.registry.ledger import Repeatable, record
 from neuralmesh_server.registry.records import Alias, AliasMoved, Move, MoveKind
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from neuralmesh_server.canonical import Fact
+    from neuralmesh_server.proof_seal import Proof
     from neuralmesh_server.registry.records import AliasState, Event, Model, Origin
     from neuralmesh_server.registry.store import Store, Transaction, View
 
@@ -41,14 +43,24 @@ class Promotions:
         self._store = store
         self._clock = clock
 
-    async def promote(self, model: str, alias: str, state: AliasState, etag: str, origin: Origin) -> Move:
+    async def promote(
+        self, model: str, alias: str, state: AliasState, etag: str, origin: Origin, *, proof: Proof | None = None
+    ) -> Move:
         """Put a promotion on top; the state that already holds changes nothing.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND or VERSION_NOT_FOUND.
             AbortedError: ETAG_MISMATCH.
+            FailedPreconditionError: PROOF_REQUIRED, PROOF_INVALID or PROOF_INSUFFICIENT.
         """
-        arguments: Fact = {"model": model, "alias": alias, "state": documents.state_fact(state), "etag": etag}
+        arguments: dict[str, Fact] = {
+            "model": model,
+            "alias": alias,
+            "state": documents.state_fact(state),
+            "etag": etag,
+        }
+        if proof is not None:  # a key only where there is one: requests of before there were proofs are remembered
+            arguments["proof"] = documents.proof_fact(proof)
 
         def rule(transaction: Transaction) -> Move:
             now = self._clock()
@@ -58,7 +70,14 @@ class Promotions:
                 origin,
                 arguments,
                 lambda: _promote(
-                    transaction, now, find_model(transaction, model), alias, state=state, etag=etag, origin=origin
+                    transaction,
+                    now,
+                    find_model(transaction, model),
+                    alias,
+                    state=state,
+                    etag=etag,
+                    origin=origin,
+                    proof=proof,
                 ),
             )
 
@@ -109,7 +128,7 @@ class Promotions:
             if not model:
                 return view.events_before(before, limit)
             found = find_model(view, model)
-            if alias:
+            if alias and not view.is_known(found, alias):
                 find_alias(view, found, alias)
             return view.events_before(before, limit, found, alias or None)
 
@@ -135,19 +154,22 @@ def _promote(
     state: AliasState,
     etag: str,
     origin: Origin,
+    proof: Proof | None,
 ) -> Move:
     current = transaction.alias(model, alias)
     _check_etag(model, alias, etag, ABSENT_ETAG if current is None else current.etag)
-    find_version(transaction, model, state.version)
+    for version in state.versions():
+        find_version(transaction, model, version)
     if current is not None and current.state == state:
         return Move(current, current.state)
     before = None if current is None else current.state
     previous = 0 if current is None else current.state.version
+    protection.check(transaction, time_ms, model, alias, before=before, after=state, proof=proof)
     event = record(
         transaction,
         time_ms,
         origin,
-        AliasMoved(model.name, alias, MoveKind.PROMOTE, before, state),
+        AliasMoved(model.name, alias, MoveKind.PROMOTE, before, state, proof),
         model=model,
         add=lambda revision: _entry(model.name, alias, revision, state, previous),
         remove=None if current is None else _entry_of(current),

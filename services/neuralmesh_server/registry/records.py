@@ -6,7 +6,12 @@ Times are milliseconds since 1970, sizes are bytes, revisions count from 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neuralmesh_server.proof_seal import Proof
+    from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named line of versions."""
+    """A named line of versions; `policy` is None until it was given one."""
 
     name: str
     uid: int
@@ -64,6 +69,15 @@ class Model:
     time_ms: int
     latest_version: int
     revision: int
+    policy: ModelPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """The result of SetModelPolicy: the model as committed and its policy before (None: there was none)."""
+
+    model: Model
+    before: ModelPolicy | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +110,53 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class AliasState:
-    """What an alias says. A move replaces it whole; canary, shadow and sticky key will stand beside the version."""
+class Arm:
+    """A version beside the one that answers, and its share in parts per million."""
 
     version: int
+    share_ppm: int
+
+
+class StickySource(IntEnum):
+    """Where the value that decides a request's arm is read, by the contract's numbers."""
+
+    PARAMETER = 1
+    METADATA = 2
+    REQUEST_ID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StickyKey:
+    """Which value of a request decides its arm; `key` is empty for the request's id."""
+
+    source: StickySource
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasState:
+    """What an alias says. A move replaces it whole."""
+
+    version: int
+    canary: Arm | None = None
+    shadow: Arm | None = None
+    sticky_key: StickyKey | None = None
+
+    def versions(self) -> tuple[int, ...]:
+        """Return every version that it names, the stable one first."""
+        arms = (arm.version for arm in (self.canary, self.shadow) if arm is not None)
+        return tuple(dict.fromkeys((self.version, *arms)))
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A mutable name for a version, as its last move left it; `rollback_versions` are nearest first, at most 100."""
+    """A mutable name for a version, as its last move left it.
+
+    Attributes:
+        rollback_versions: Versions that rollback would go through, nearest first, at most 100.
+        protection: What a promotion must bring along, None for nothing.
+        proof: What came with the promotion that is in force.
+    """
 
     model: str
     name: str
@@ -114,6 +166,8 @@ class Alias:
     time_ms: int
     actor: Actor
     reason: str
+    protection: AliasProtection | None = None
+    proof: Proof | None = None
 
     @property
     def etag(self) -> str:
@@ -164,6 +218,26 @@ class AliasMoved:
     kind: MoveKind
     before: AliasState | None
     after: AliasState
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicyChanged:
+    """A model got another policy."""
+
+    model: str
+    before: ModelPolicy | None
+    after: ModelPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class AliasProtected:
+    """An alias got another protection; None when it was lifted."""
+
+    model: str
+    alias: str
+    before: AliasProtection | None
+    after: AliasProtection | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +248,7 @@ class NodeRegistered:
     key_fingerprint: str
 
 
-Change = ModelCreated | VersionCreated | AliasMoved | NodeRegistered
+Change = ModelCreated | VersionCreated | AliasMoved | NodeRegistered | ModelPolicyChanged | AliasProtected
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import structlog
 
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh_server import names
-from neuralmesh_server.registry import convert, paging, validate
-from neuralmesh_server.registry.records import Actor, AliasState, Origin
+from neuralmesh_server.registry import convert, convert_rollout, paging, validate, validate_rollout
+from neuralmesh_server.registry.records import Actor, Origin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from neuralmesh_server.canonical import Fact
     from neuralmesh_server.registry.catalog import Catalog
     from neuralmesh_server.registry.following import Feed
+    from neuralmesh_server.registry.policies import Policies
     from neuralmesh_server.registry.promotion import Promotions
+    from neuralmesh_server.registry.protection import Protections
     from neuralmesh_server.registry.tracing import Tracer
     from neuralmesh_server.registry.transfers import Chunk, Transfers
     from neuralmesh_server.runtime.handlers import Call
@@ -34,10 +36,20 @@ class RegistryServicer:
     """One method for each RPC of neuralmesh.registry.v1.RegistryService; the contract describes them."""
 
     def __init__(
-        self, catalog: Catalog, promotions: Promotions, transfers: Transfers, feed: Feed, tracer: Tracer
+        self,
+        *,
+        catalog: Catalog,
+        policies: Policies,
+        promotions: Promotions,
+        protections: Protections,
+        transfers: Transfers,
+        feed: Feed,
+        tracer: Tracer,
     ) -> None:
         self._catalog = catalog
+        self._policies = policies
         self._promotions = promotions
+        self._protections = protections
         self._transfers = transfers
         self._feed = feed
         self._tracer = tracer
@@ -148,11 +160,37 @@ class RegistryServicer:
     async def promote_alias(self, request: Any, call: Call) -> Any:
         """Point an alias at a version."""
         model, alias = names.parse_alias_name(request.name)
-        validate.alias_state(request)
-        state = AliasState(request.state.version)
-        move = await self._promotions.promote(model, alias, state, request.etag, _origin(request, call))
+        validate_rollout.alias_state(request)
+        proof = None
+        if request.HasField("proof"):
+            validate_rollout.proof(request.proof)
+            proof = convert_rollout.proof(request.proof)
+        state = convert_rollout.state(request.state)
+        move = await self._promotions.promote(model, alias, state, request.etag, _origin(request, call), proof=proof)
         return api.PromoteAliasResponse(
-            alias=convert.alias_message(move.alias), previous_state=convert.state_message(move.before)
+            alias=convert.alias_message(move.alias), previous_state=convert_rollout.state_message(move.before)
+        )
+
+    async def set_model_policy(self, request: Any, call: Call) -> Any:
+        """Set a model's policy."""
+        name = names.parse_model_name(request.name)
+        validate_rollout.policy(request)
+        change = await self._policies.set(name, convert_rollout.policy(request.policy), _origin(request, call))
+        return api.SetModelPolicyResponse(
+            model=convert.model_message(change.model), previous_policy=convert_rollout.policy_message(change.before)
+        )
+
+    async def protect_alias(self, request: Any, call: Call) -> Any:
+        """Set an alias's protection."""
+        model, alias = names.parse_alias_name(request.name)
+        protection = None
+        if request.HasField("protection"):
+            validate_rollout.protection(request.protection)
+            protection = convert_rollout.protection(request.protection)
+        change = await self._protections.protect(model, alias, protection, _origin(request, call))
+        return api.ProtectAliasResponse(
+            protection=convert_rollout.protection_message(change.protection),
+            previous_protection=convert_rollout.protection_message(change.before),
         )
 
     async def rollback_alias(self, request: Any, call: Call) -> Any:
@@ -161,7 +199,7 @@ class RegistryServicer:
         version = validate.target_version(request.to_version)
         move = await self._promotions.rollback(model, alias, version, request.etag, _origin(request, call))
         return api.RollbackAliasResponse(
-            alias=convert.alias_message(move.alias), previous_state=convert.state_message(move.before)
+            alias=convert.alias_message(move.alias), previous_state=convert_rollout.state_message(move.before)
         )
 
     async def list_events(self, request: Any, call: Call) -> Any:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from neuralmesh_server.registry.records import Alias, AliasState, Event, Head, Model, Version
+    from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
 
 T = TypeVar("T")
 
@@ -44,6 +45,12 @@ class View(Protocol):
     def models(self, after: str, limit: int) -> list[Model]:
         """Return the models whose names follow `after`, in byte order."""
 
+    def policies(self) -> dict[str, ModelPolicy]:
+        """Return the policies of all models that were given one, by the models' names."""
+
+    def exact_version(self, model: Model) -> int | None:
+        """Return a version of the model whose metadata says `batching: exact`."""
+
     def version(self, model: Model, number: int) -> Version | None:
         """Return a version."""
 
@@ -61,6 +68,12 @@ class View(Protocol):
 
     def all_aliases(self) -> list[Alias]:
         """Return every alias of every model."""
+
+    def protection(self, model: Model, alias: str) -> AliasProtection | None:
+        """Return what a promotion of an alias must bring along; the alias need not exist."""
+
+    def is_known(self, model: Model, alias: str) -> bool:
+        """Return whether the log says anything of an alias: a move, or a protection before the first."""
 
     def stack_depth(self, model: Model, alias: str) -> int:
         """Return how many promotions of an alias are in force, one above the other; 0 when it does not exist."""
@@ -86,7 +99,7 @@ class View(Protocol):
         """Return how many versions a model had at a revision."""
 
     def moves_in_force(self, model: Model, version: int, revision: int) -> list[Event]:
-        """Return, for each alias that named the version at a revision, the move that had made it so."""
+        """Return, for each alias that named the version in any arm at a revision, the move that had made it so."""
 
     def node_key(self, node: str) -> tuple[bytes, int] | None:
         """Return a node's key and the revision that made it known."""
@@ -118,6 +131,12 @@ class Transaction(View, Protocol):
 
     def cut(self, model: Model, alias: str, depth: int, revision: int) -> None:
         """Take away the promotions above a depth."""
+
+    def set_policy(self, model: Model, revision: int) -> None:
+        """Make the policy of the event at a revision the model's; the event is appended in the same rule."""
+
+    def set_protection(self, model: Model, alias: str, revision: int) -> None:
+        """Make the protection of the event at a revision the alias's; the event is appended in the same rule."""
 
     def insert_node_key(self, node: str, key: bytes, revision: int) -> None:
         """Keep a node's key."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from neuralmesh_server.registry.store_sqlite_queries import SqliteTransaction, SqliteView
+from neuralmesh_server.registry.store_sqlite_changes import SqliteTransaction
+from neuralmesh_server.registry.store_sqlite_queries import SqliteView
 from neuralmesh_server.registry.store_sqlite_schema import STEPS
 from neuralmesh_server.sqlite_engine import SqliteEngine
 

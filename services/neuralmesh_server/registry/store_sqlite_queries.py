@@ -1,25 +1,27 @@
-"""The registry's queries in SQLite: `View` and `Transaction` over one connection.
+"""The registry's queries in SQLite: `View` over one connection.
 
-It opens no transaction and decides nothing; `store_sqlite` does the one, the rules the other.
+It opens no transaction and decides nothing; `store_sqlite` does the one, the rules the other. `store_sqlite_changes`
+writes.
 """
 
 # ruff: noqa: D102 - the methods are described by the protocols that they implement
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuralmesh_server.registry import events
 from neuralmesh_server.registry.records import (
     Alias,
     AliasMoved,
+    AliasProtected,
     AliasState,
     Event,
     Head,
     Model,
-    ModelCreated,
-    NodeRegistered,
+    ModelPolicyChanged,
+    MoveKind,
     Version,
-    VersionCreated,
 )
 from neuralmesh_server.registry.store import LISTED_ROLLBACKS, PAGE_BYTES
 from neuralmesh_server.state_digest import StateDigest
@@ -29,24 +31,23 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from neuralmesh_server.proof_seal import Proof
+    from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
+
 T = TypeVar("T")
 
-REMEMBERED_MS = 48 * 3600 * 1000
-"""How long the result of a request id is kept."""
-
 _EMPTY_DIGEST = StateDigest().value()
-_MODEL = "SELECT name, uid, description, time_ms, latest_version, revision FROM models"
+_MODEL = (
+    "SELECT m.name, m.uid, m.description, m.time_ms, m.latest_version, m.revision, e.canonical, e.leaf_hash"
+    " FROM models m LEFT JOIN policies p ON p.model = m.uid LEFT JOIN events e ON e.revision = p.revision"
+)
 _EVENT = "SELECT e.canonical, e.leaf_hash FROM events e"
 _ALIAS = (
     "SELECT e.canonical, e.leaf_hash, a.model FROM aliases a "
     "JOIN events e ON e.revision = a.revision JOIN models m ON m.uid = a.model"
 )
-_KINDS: dict[type, str] = {
-    ModelCreated: "model_created",
-    VersionCreated: "version_created",
-    AliasMoved: "alias_moved",
-    NodeRegistered: "node_registered",
-}
+_ALIAS_BYTES = 1024
+"""About what an alias adds to an answer beyond its last move."""
 
 
 class SqliteView:
@@ -66,16 +67,30 @@ class SqliteView:
         return None if row is None else row[0]
 
     def model(self, name: str) -> Model | None:
-        row = self._row(f"{_MODEL} WHERE name = ?", name)
-        return None if row is None else Model(*row)
+        row = self._row(f"{_MODEL} WHERE m.name = ?", name)
+        return None if row is None else _model(row)
 
     def model_of(self, uid: int) -> Model | None:
-        row = self._row(f"{_MODEL} WHERE uid = ?", uid)
-        return None if row is None else Model(*row)
+        row = self._row(f"{_MODEL} WHERE m.uid = ?", uid)
+        return None if row is None else _model(row)
 
     def models(self, after: str, limit: int) -> list[Model]:
-        rows = self._rows(f"{_MODEL} WHERE name > ? ORDER BY name LIMIT ?", after, limit)
-        return _page((len(row[2].encode()), Model(*row)) for row in rows)
+        rows = self._rows(f"{_MODEL} WHERE m.name > ? ORDER BY m.name LIMIT ?", after, limit)
+        return _page((len(row[2].encode()), _model(row)) for row in rows)
+
+    def policies(self) -> dict[str, ModelPolicy]:
+        rows = self._rows(f"{_EVENT} JOIN policies p ON p.revision = e.revision")
+        changes = (_policy_changed(events.read(*row)) for row in rows)
+        return {change.model: change.after for change in changes}
+
+    def exact_version(self, model: Model) -> int | None:
+        row = self._row(
+            "SELECT v.number FROM versions v JOIN events e ON e.revision = v.revision,"
+            " json_each(CAST(e.canonical AS TEXT), '$.change.metadata') pair"
+            " WHERE v.model = ? AND pair.value ->> 0 = 'batching' AND pair.value ->> 1 = 'exact' LIMIT 1",
+            model.uid,
+        )
+        return None if row is None else row[0]
 
     def version(self, model: Model, number: int) -> Version | None:
         row = self._row(
@@ -105,10 +120,17 @@ class SqliteView:
 
     def aliases(self, model: Model, after: str, limit: int) -> list[Alias]:
         rows = self._rows(f"{_ALIAS} WHERE a.model = ? AND a.name > ? ORDER BY a.name LIMIT ?", model.uid, after, limit)
-        return [self._alias(*row) for row in rows]
+        return _page((len(row[0]) + _ALIAS_BYTES, self._alias(*row)) for row in rows)
 
     def all_aliases(self) -> list[Alias]:
         return [self._alias(*row) for row in self._rows(f"{_ALIAS} ORDER BY a.model, a.name")]
+
+    def protection(self, model: Model, alias: str) -> AliasProtection | None:
+        return self._protection(model.uid, alias)
+
+    def is_known(self, model: Model, alias: str) -> bool:
+        row = self._row("SELECT 1 FROM events WHERE model = ? AND alias = ? LIMIT 1", model.uid, alias)
+        return row is not None
 
     def stack_depth(self, model: Model, alias: str) -> int:
         depth: int = self._row(
@@ -188,13 +210,14 @@ class SqliteView:
     def moves_in_force(self, model: Model, version: int, revision: int) -> list[Event]:
         rows = self._rows(
             f"{_EVENT} JOIN aliases a ON e.revision ="  # noqa: S608 - put together from constants
-            " (SELECT max(x.revision) FROM events x WHERE x.model = a.model AND x.alias = a.name AND x.revision <= ?)"
-            " WHERE a.model = ? AND e.version = ? ORDER BY a.name",
+            " (SELECT x.revision FROM events x WHERE x.model = a.model AND x.alias = a.name AND x.revision <= ?"
+            " AND x.kind = 'alias_moved' ORDER BY x.revision DESC LIMIT 1)"
+            " WHERE a.model = ? ORDER BY a.name",
             revision,
             model.uid,
-            version,
         )
-        return [events.read(*row) for row in rows]
+        moves = (events.read(*row) for row in rows)
+        return [event for event in moves if version in _moved(event).after.versions()]
 
     def node_key(self, node: str) -> tuple[bytes, int] | None:
         row = self._row("SELECT key, revision FROM node_keys WHERE node = ?", node)
@@ -222,7 +245,29 @@ class SqliteView:
             time_ms=event.time_ms,
             actor=event.actor,
             reason=event.reason,
+            protection=self._protection(uid, move.alias),
+            proof=move.proof if move.kind is MoveKind.PROMOTE else self._proof(uid, move.alias),
         )
+
+    def _proof(self, uid: int, alias: str) -> Proof | None:
+        """Return what came with the promotion on top of an alias's stack."""
+        row = self._row(
+            f"{_EVENT} JOIN promotions p ON p.revision = e.revision WHERE p.model = ? AND p.alias = ?"
+            " ORDER BY p.depth DESC LIMIT 1",
+            uid,
+            alias,
+        )
+        return _moved(events.read(*row)).proof
+
+    def _protection(self, uid: int, alias: str) -> AliasProtection | None:
+        row = self._row(
+            f"{_EVENT} JOIN protections p ON p.revision = e.revision WHERE p.model = ? AND p.alias = ?", uid, alias
+        )
+        if row is None:
+            return None
+        change = events.read(*row).change
+        assert isinstance(change, AliasProtected)
+        return change.after
 
     def _rows(self, sql: str, *values: object) -> Iterable[Any]:
         return self._connection.execute(sql, values)
@@ -231,90 +276,22 @@ class SqliteView:
         return self._connection.execute(sql, values).fetchone()
 
 
-class SqliteTransaction(SqliteView):
-    """Also writes; the caller holds the write transaction open."""
-
-    def append(self, event: Event, state_accumulator: bytes, state_digest: bytes, model: Model | None) -> None:
-        change = event.change
-        moved = change if isinstance(change, AliasMoved) else None
-        version = change.number if isinstance(change, VersionCreated) else None
-        self._rows(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            event.revision,
-            event.time_ms,
-            _KINDS[type(change)],
-            None if model is None else model.uid,
-            None if moved is None else moved.alias,
-            version if moved is None else moved.after.version,
-            event.canonical,
-            event.leaf_hash,
-            state_digest,
-        )
-        self._rows(
-            "INSERT INTO head VALUES (1, ?1, ?2, ?3)"
-            " ON CONFLICT (one) DO UPDATE SET revision = ?1, accumulator = ?2, state_digest = ?3",
-            event.revision,
-            state_accumulator,
-            state_digest,
-        )
-
-    def accumulator(self) -> bytes:
-        row = self._row("SELECT accumulator FROM head")
-        return b"" if row is None else row[0]
-
-    def next_uid(self) -> int:
-        uid: int = self._row("SELECT coalesce(max(uid), 0) + 1 FROM models")[0]
-        return uid
-
-    def insert_model(self, model: Model) -> None:
-        self._rows(
-            "INSERT INTO models (name, uid, description, time_ms, latest_version, revision) VALUES (?, ?, ?, ?, ?, ?)",
-            model.name,
-            model.uid,
-            model.description,
-            model.time_ms,
-            model.latest_version,
-            model.revision,
-        )
-
-    def insert_version(self, model: Model, version: Version) -> None:
-        self._rows(
-            "INSERT INTO versions VALUES (?, ?, ?, ?)",
-            model.uid,
-            version.number,
-            version.digest,
-            version.revision,
-        )
-        self._rows("UPDATE models SET latest_version = ? WHERE uid = ?", version.number, model.uid)
-
-    def push(self, model: Model, alias: str, version: int, revision: int) -> None:
-        depth = self.stack_depth(model, alias) + 1
-        self._moved(model, alias, revision)
-        self._rows("INSERT INTO promotions VALUES (?, ?, ?, ?, ?)", model.uid, alias, depth, version, revision)
-
-    def cut(self, model: Model, alias: str, depth: int, revision: int) -> None:
-        self._moved(model, alias, revision)
-        self._rows("DELETE FROM promotions WHERE model = ? AND alias = ? AND depth > ?", model.uid, alias, depth)
-
-    def insert_node_key(self, node: str, key: bytes, revision: int) -> None:
-        self._rows("INSERT INTO node_keys VALUES (?, ?, ?)", node, key, revision)
-
-    def remember(self, request_id: str, fingerprint: str, result: bytes, time_ms: int) -> None:
-        self._rows("DELETE FROM requests WHERE time_ms < ?", time_ms - REMEMBERED_MS)
-        self._rows("INSERT INTO requests VALUES (?, ?, ?, ?)", request_id, fingerprint, result, time_ms)
-
-    def _moved(self, model: Model, alias: str, revision: int) -> None:
-        self._rows(
-            "INSERT INTO aliases VALUES (?1, ?2, ?3) ON CONFLICT (model, name) DO UPDATE SET revision = ?3",
-            model.uid,
-            alias,
-            revision,
-        )
-
-
 def _moved(event: Event) -> AliasMoved:
     assert isinstance(event.change, AliasMoved)
     return event.change
+
+
+def _policy_changed(event: Event) -> ModelPolicyChanged:
+    assert isinstance(event.change, ModelPolicyChanged)
+    return event.change
+
+
+def _model(row: tuple[Any, ...]) -> Model:
+    *columns, policy, leaf_hash = row
+    model = Model(*columns)
+    if policy is None:
+        return model
+    return dataclasses.replace(model, policy=_policy_changed(events.read(policy, leaf_hash)).after)
 
 
 def _page(items: Iterable[tuple[int, T]]) -> list[T]:

@@ -76,4 +76,17 @@ STEPS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX requests_by_time ON requests (time_ms);
     """,
+    """
+    CREATE TABLE policies (
+        model INTEGER PRIMARY KEY REFERENCES models (uid),
+        revision INTEGER NOT NULL REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED
+    ) STRICT;
+
+    CREATE TABLE protections (
+        model INTEGER NOT NULL REFERENCES models (uid),
+        alias TEXT NOT NULL,
+        revision INTEGER NOT NULL REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED,
+        PRIMARY KEY (model, alias)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

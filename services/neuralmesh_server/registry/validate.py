@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server import names
 from neuralmesh_server.content_store import CHUNK_BYTES, MAX_ARTIFACT_BYTES
-from neuralmesh_server.errors import InvalidArgumentError, NotSupportedError
+from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.prediction_id import KEY_BYTES
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ DATATYPES = frozenset(
     }
 )
 LABEL_DATATYPES = frozenset({"INT64", "BYTES"})
+
+BATCHING_KEY = "batching"
+"""Reserved metadata key: nodes never join requests of a version that says BATCHING_EXACT there."""
+BATCHING_EXACT = "exact"
 
 _LAYOUT = frozenset("\n\t")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -160,18 +164,8 @@ def metadata(pairs: Mapping[str, str]) -> None:
     for key, value in pairs.items():
         required_line("metadata key", key, METADATA_KEY_BYTES)
         text(f"metadata[{key}]", value, METADATA_VALUE_BYTES)
-
-
-def alias_state(request: Any) -> None:
-    """Check the state of a promotion."""
-    if not request.HasField("state"):
-        raise invalid("state", "is missing")
-    names.check_version(request.state.version)
-    for feature in ("canary", "shadow", "sticky_key"):
-        if request.state.HasField(feature):
-            raise NotSupportedError(
-                "NOT_SUPPORTED", f"this registry has no rollouts: state.{feature} must be absent", feature=feature
-            )
+        if key == BATCHING_KEY and value != BATCHING_EXACT:
+            raise invalid(f"metadata[{key}]", f"{value[:80]!a} is not {BATCHING_EXACT!r}, its one value")
 
 
 def target_version(value: int) -> int:

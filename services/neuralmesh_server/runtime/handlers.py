@@ -18,31 +18,38 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from neuralmesh_server.errors import InternalError, InvalidArgumentError, NeuralMeshError
+from neuralmesh_server.runtime.gate import certificate_name, make_gate
 from neuralmesh_server.runtime.status import to_status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-log = structlog.get_logger()
+    from neuralmesh_server.runtime.access import Guard, Principal
+    from neuralmesh_server.runtime.gate import Gate
 
-RawHandler = "Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]"
+log = structlog.get_logger()
 
 
 class Call:
-    """What a servicer may know about the call it answers."""
+    """What a servicer may know about the call it answers.
 
-    __slots__ = ("_context",)
+    Args:
+        context: The call.
+        principal: Who calls, where access is on.
+    """
 
-    def __init__(self, context: grpc.aio.ServicerContext) -> None:
+    __slots__ = ("_context", "_principal")
+
+    def __init__(self, context: grpc.aio.ServicerContext, principal: Principal | None = None) -> None:
         self._context = context
+        self._principal = principal
 
     @property
     def identity(self) -> str | None:
-        """Common name of the peer's verified certificate, or None without mutual TLS."""
-        names = self._context.auth_context().get("x509_common_name")
-        return names[0].decode("utf-8", "replace") if names else None
+        """Who calls, proved by a token or by a verified certificate's common name; None where nothing was proved."""
+        return certificate_name(self._context) if self._principal is None else self._principal.name
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline, or None."""
@@ -61,7 +68,8 @@ def service_handler(
     service: ServiceDescriptor,
     servicer: object,
     message_class: Callable[[Any], type[Any]],
-    raw: Mapping[str, Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]] | None = None,
+    raw: Mapping[str, Callable[[Any, grpc.aio.ServicerContext], Any]] | None = None,
+    guard: Guard | None = None,
 ) -> grpc.GenericRpcHandler:
     """Return the generic handler of a service.
 
@@ -69,18 +77,21 @@ def service_handler(
         service: The contract.
         servicer: Object with a snake-case method for every RPC that is not in `raw`.
         message_class: Finds the message class of a message descriptor.
-        raw: RPCs by name that take and give bytes and answer for their own errors.
+        raw: RPCs by name that take and give bytes, in the way of the RPC's kind, and answer for their own errors.
+        guard: Who may call what; None lets everybody in, and then costs nothing.
 
     Raises:
         AttributeError: The servicer lacks a method.
     """
     handlers: dict[str, grpc.RpcMethodHandler] = {}
     for method in service.methods:
+        request_class = message_class(method.input_type)
+        gate = None if guard is None else make_gate(guard, method)
         if raw and method.name in raw:
-            handlers[method.name] = grpc.unary_unary_rpc_method_handler(raw[method.name])
+            handlers[method.name] = _raw_handler(method, raw[method.name], request_class, gate)
             continue
         behaviour = getattr(servicer, snake_case(method.name))
-        handlers[method.name] = _method_handler(method, behaviour, message_class(method.input_type))
+        handlers[method.name] = _method_handler(method, behaviour, request_class, gate)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
@@ -110,35 +121,113 @@ def defect(error: Exception, method: str) -> InternalError:
     return InternalError("INTERNAL", f"internal error, incident {incident}", incident=incident)
 
 
-def _method_handler(
-    method: MethodDescriptor, behaviour: Callable[..., Any], request_class: type[Any]
+def _raw_handler(
+    method: MethodDescriptor, behaviour: Callable[..., Any], request_class: type[Any], gate: Gate | None
 ) -> grpc.RpcMethodHandler:
-    async def requests(stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-        async for data in stream:
-            yield parse(request_class, data)
+    make = _KINDS[method.client_streaming, method.server_streaming]
+    if gate is None:
+        return make(behaviour)
+    entered = _raw_reader(method, request_class, gate)
 
-    def read(data: Any) -> Any:
-        return requests(data) if method.client_streaming else parse(request_class, data)
+    async def unary(data: Any, context: grpc.aio.ServicerContext) -> Any:
+        try:
+            request = entered(data, context)
+        except NeuralMeshError as error:
+            refusal = error
+        else:
+            return await behaviour(request, context)
+        await abort(context, refusal)
+        raise AssertionError("the call was ended")
+
+    async def streaming(data: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        async with _translated(context, method.full_name):
+            request = entered(data, context)
+            async for response in behaviour(request, context):
+                yield response
+
+    return make(streaming if method.server_streaming else unary)
+
+
+def _raw_reader(
+    method: MethodDescriptor, request_class: type[Any], gate: Gate
+) -> Callable[[Any, grpc.aio.ServicerContext], Any]:
+    """Return what lets the bytes of a call, or a stream of them, through the gate."""
+
+    def parsed(data: bytes) -> Any:
+        return parse(request_class, data)
+
+    async def requests(stream: AsyncIterator[bytes], principal: Principal) -> AsyncIterator[bytes]:
+        async for data in stream:
+            gate.check_bytes(principal, data, parsed)
+            yield data
+
+    def entered(data: Any, context: grpc.aio.ServicerContext) -> Any:
+        if method.client_streaming:
+            return requests(data, gate.enter(context))
+        gate.check_bytes(gate.principal(context), data, parsed)
+        return data
+
+    return entered
+
+
+def _method_handler(
+    method: MethodDescriptor, behaviour: Callable[..., Any], request_class: type[Any], gate: Gate | None
+) -> grpc.RpcMethodHandler:
+    entered = _reader(method, request_class, gate)
+
+    def written(response: Any, principal: Principal | None) -> bytes:
+        if gate is not None and principal is not None:
+            response = gate.admit(principal, response)
+        return response.SerializeToString()  # type: ignore[no-any-return]
 
     async def unary(data: Any, context: grpc.aio.ServicerContext) -> bytes:
         async with _translated(context, method.full_name):
-            response = await behaviour(read(data), Call(context))
-            return response.SerializeToString()  # type: ignore[no-any-return]
+            request, principal = entered(data, context)
+            return written(await behaviour(request, Call(context, principal)), principal)
         raise AssertionError("the call was ended")
 
     async def streaming(data: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         async with _translated(context, method.full_name):
-            async for response in behaviour(read(data), Call(context)):
-                yield response.SerializeToString()
+            request, principal = entered(data, context)
+            async for response in behaviour(request, Call(context, principal)):
+                yield written(response, principal)
 
-    kinds = {
-        (False, False): (grpc.unary_unary_rpc_method_handler, unary),
-        (True, False): (grpc.stream_unary_rpc_method_handler, unary),
-        (False, True): (grpc.unary_stream_rpc_method_handler, streaming),
-        (True, True): (grpc.stream_stream_rpc_method_handler, streaming),
-    }
-    make, function = kinds[method.client_streaming, method.server_streaming]
-    return make(function)
+    return _KINDS[method.client_streaming, method.server_streaming](streaming if method.server_streaming else unary)
+
+
+def _reader(
+    method: MethodDescriptor, request_class: type[Any], gate: Gate | None
+) -> Callable[[Any, grpc.aio.ServicerContext], tuple[Any, Principal | None]]:
+    """Return what gives the servicer's request, or requests, from a call's bytes, and who calls where that is asked."""
+
+    async def requests(stream: AsyncIterator[bytes], principal: Principal | None) -> AsyncIterator[Any]:
+        async for data in stream:
+            request = parse(request_class, data)
+            if gate is not None and principal is not None:
+                gate.check(principal, request)
+            yield request
+
+    def entered(data: Any, context: grpc.aio.ServicerContext) -> tuple[Any, Principal | None]:
+        if method.client_streaming:
+            principal = None if gate is None else gate.enter(context)
+            return requests(data, principal), principal
+        if gate is None:
+            return parse(request_class, data), None
+        principal = gate.principal(context)
+        request = parse(request_class, data)
+        gate.check(principal, request)
+        return request, principal
+
+    return entered
+
+
+_KINDS: dict[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""What makes a handler, by whether requests and answers are streams."""
 
 
 @contextlib.asynccontextmanager

@@ -43,9 +43,9 @@ def check(endpoint: Endpoint, tls: TlsSettings | None, *, timeout: float = TIMEO
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Check the server named by the one argument; returns the exit status."""
     if len(arguments) != 1:
-        return _fail("give one address, host:port", status=2)
+        return _fail("give one address, host:port or unix:/path", status=2)
     try:
-        endpoint = Endpoint.parse(arguments[0], name="address")
+        endpoint = Endpoint.parse_peer(arguments[0], name="address")
         status = check(endpoint, TlsSettings.from_env(env))
     except SettingsError as error:
         return _fail(str(error), status=2)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _channel(endpoint: Endpoint, tls: TlsSettings | None) -> grpc.Channel:
-    if tls is None:
+    if tls is None or endpoint.path:
         return grpc.insecure_channel(str(endpoint))
     credentials = grpc.ssl_channel_credentials(
         root_certificates=tls.authority.read_bytes(),

@@ -8,8 +8,16 @@ import sys
 import structlog
 
 
-def configure(*, level: int = logging.INFO, console: bool | None = None) -> None:
-    """Set up structlog for this process; `console` chooses columns over JSON, by default when stderr is a terminal."""
+def configure(*, level: int = logging.INFO, console: bool | None = None, worker: int = 0) -> None:
+    """Set up structlog for this process.
+
+    Args:
+        level: Least level that is written.
+        console: Columns instead of JSON; by default when standard error is a terminal.
+        worker: Number that every line carries; 0 for none.
+    """
+    if worker:
+        structlog.contextvars.bind_contextvars(worker=worker)
     if console is None:
         console = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
@@ -25,6 +33,6 @@ def configure(*, level: int = logging.INFO, console: bool | None = None) -> None
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # one write a line: workers share the file
         cache_logger_on_first_use=True,
     )

@@ -35,20 +35,22 @@ class App(Protocol):
         """Drain and close everything."""
 
 
-def run(make_app: Callable[[], App]) -> None:
+def run(make_app: Callable[[], App], *, supervised: bool = False) -> None:
     """Run an app until SIGTERM or SIGINT, then drain it.
 
     Prints one line `listening {name} {host}:{port}` on standard output as soon as calls are answered; logs go to
-    standard error.
+    standard error. A supervised process also stops when its standard input ends, which its supervisor holds open.
     """
-    uvloop.run(_run(make_app))
+    uvloop.run(_run(make_app, supervised=supervised))
 
 
-async def _run(make_app: Callable[[], App]) -> None:
+async def _run(make_app: Callable[[], App], *, supervised: bool = False) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if supervised:
+        loop.add_reader(sys.stdin.fileno(), stop.set)
     app = make_app()
     try:
         endpoint = await app.start()
@@ -64,6 +66,8 @@ async def _run(make_app: Callable[[], App]) -> None:
         log.exception("service_failed", service=app.name)
         raise
     finally:
+        if supervised:
+            loop.remove_reader(sys.stdin.fileno())
         await app.stop()
     log.info("service_stopped", service=app.name)
 

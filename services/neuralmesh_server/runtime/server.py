@@ -1,4 +1,4 @@
-"""A gRPC server of the suite: its services, health, reflection, TLS, and a stop that drains.
+"""A gRPC server of the suite: its services, health, reflection, TLS, a Unix socket, and a stop that drains.
 
 The server owns its grpc objects; everything runs on the loop that called `start`.
 """
@@ -12,25 +12,32 @@ import grpc
 import structlog
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.rpc import error_details_pb2
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
+from neuralmesh_server.errors import NeuralMeshError
+from neuralmesh_server.runtime import draining, unix_socket
+from neuralmesh_server.runtime.access import READER, Rule, check
+from neuralmesh_server.runtime.gate import principal_of
+from neuralmesh_server.runtime.handlers import abort
+from neuralmesh_server.runtime.health import Health
 from neuralmesh_server.runtime.tls import server_credentials
-from neuralmesh_server.runtime.transport import SERVER_OPTIONS
+from neuralmesh_server.runtime.transport import server_options
 from neuralmesh_server.settings import Endpoint, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 
+    from neuralmesh_server.runtime.access import Access
     from neuralmesh_server.settings import ServerSettings
 
 log = structlog.get_logger()
 
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+REFLECTION = Rule((READER,), anywhere=True)
+"""What reading the contracts from a server needs. Health is open to everyone."""
 
 
 class Server:
@@ -39,6 +46,10 @@ class Server:
     Args:
         settings: Where and how to listen.
         services: Contract and generic handler of each service.
+        access: Who may read the contracts by reflection; None lets everybody.
+
+    Attributes:
+        health: The health of every name.
 
     Health answers for the empty name and for every service's full name. All are NOT_SERVING until `set_serving`.
     """
@@ -47,11 +58,14 @@ class Server:
         self,
         settings: ServerSettings,
         services: Sequence[tuple[ServiceDescriptor, grpc.GenericRpcHandler]],
+        access: Access | None = None,
     ) -> None:
         self._settings = settings
+        self._access = access
         self._descriptors = [descriptor for descriptor, _ in services]
         self._handlers = [handler for _, handler in services]
-        self._health = health.aio.HealthServicer()
+        self._refusal = draining.Refusal()
+        self.health = Health()
         self._server: grpc.aio.Server | None = None
         self.endpoint = settings.listen
 
@@ -59,20 +73,29 @@ class Server:
         """Listen; returns the address with the port that was bound.
 
         Raises:
-            SettingsError: The address cannot be bound, or a TLS file is wrong.
+            SettingsError: An address cannot be bound, or a TLS file is wrong.
         """
         collector = _HandlerCollector()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, collector)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, collector)
         names = [descriptor.full_name for descriptor in self._descriptors]
         reflected = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         reflected.append(reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            ReflectionServicer(reflected, pool=_reflection_pool(self._descriptors)), collector
+            _Reflection(self._access, reflected, pool=_reflection_pool(self._descriptors)), collector
         )
-        server = grpc.aio.server(options=SERVER_OPTIONS)
-        server.add_generic_rpc_handlers([*self._handlers, *collector.handlers])
-        listen = self._settings.listen
-        credentials = None if self._settings.tls is None else server_credentials(self._settings.tls)
+        server = grpc.aio.server(options=server_options(shared_port=self._settings.shared_port))
+        server.add_generic_rpc_handlers([self._refusal, *self._handlers, *collector.handlers])
+        port = self._bind(server)
+        await self.set_serving(serving=False)
+        await server.start()
+        self._server = server
+        self.endpoint = Endpoint(self._settings.listen.host, port)
+        return self.endpoint
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        """Bind all addresses; returns the port."""
+        listen, local, tls = self._settings.listen, self._settings.socket, self._settings.tls
+        credentials = None if tls is None else server_credentials(tls)
         try:
             if credentials is None:
                 port = server.add_insecure_port(str(listen))
@@ -80,31 +103,58 @@ class Server:
                 port = server.add_secure_port(str(listen), credentials)
         except RuntimeError as error:
             raise SettingsError(f"cannot listen on {listen}: the port is taken or not permitted") from error
-        await self.set_serving(serving=False)
-        await server.start()
-        self._server = server
-        self.endpoint = Endpoint(listen.host, port)
-        return self.endpoint
+        if local is not None:
+            unix_socket.make_way(local.path)
+            try:
+                with unix_socket.private():
+                    server.add_insecure_port(str(local))
+            except RuntimeError as error:
+                raise SettingsError(f"cannot listen on {local}: not permitted") from error
+        return int(port)
 
     async def set_serving(self, *, serving: bool, names: Sequence[str] | None = None) -> None:
         """Set the health of the named services, or of the server and all its services."""
         if names is None:
             names = ["", *(descriptor.full_name for descriptor in self._descriptors)]
         for name in names:
-            await self._health.set(name, _SERVING if serving else _NOT_SERVING)
+            self.health.set(name, serving=serving)
 
     async def stop(self) -> None:
         """Say NOT_SERVING, refuse new calls, let accepted ones finish within the grace period, then cancel them."""
         if self._server is None:
             return
-        await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._settings.drain_seconds)
+        self.health.shut_down()
+        self._refusal.begin()
+        await draining.accepted_calls_done(self._settings.drain_seconds)
+        draining.stop_reading(self.endpoint.port)
+        await self._refusal.quiet()
+        await self._server.stop(None)
         self._server = None
+        if self._settings.socket is not None:
+            unix_socket.remove(self._settings.socket.path)
 
     async def wait_stopped(self) -> None:
         """Return when the server has stopped."""
         if self._server is not None:
             await self._server.wait_for_termination()
+
+
+class _Reflection(ReflectionServicer):  # type: ignore[misc]  # the package has no types
+    """Reflection for those who are let in."""
+
+    def __init__(self, access: Access | None, names: Sequence[str], pool: descriptor_pool.DescriptorPool) -> None:
+        super().__init__(names, pool=pool)
+        self._access = access
+
+    async def ServerReflectionInfo(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802 - the contract's
+        """Answer questions about the contracts."""
+        try:
+            if self._access is not None:
+                check(REFLECTION, principal_of(context, self._access), "")
+        except NeuralMeshError as error:
+            await abort(context, error)
+        async for answer in super().ServerReflectionInfo(requests, context):
+            yield answer
 
 
 class _HandlerCollector:

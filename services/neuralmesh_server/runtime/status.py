@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import StatusCode
@@ -29,6 +31,9 @@ CODES: dict[type[errors.NeuralMeshError], StatusCode] = {
 }
 """Status code of each kind of error."""
 
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""Trailing metadata by which a server says when a call may be tried again."""
+
 _MESSAGE_BYTES = 900
 _VALUE_BYTES = 200
 _METADATA_BYTES = 1800
@@ -42,7 +47,10 @@ def code_of(error: errors.NeuralMeshError) -> StatusCode:
 
 
 def to_status(error: errors.NeuralMeshError) -> rpc_status._Status:
-    """Return the status of an error: code, message and exactly one ErrorInfo."""
+    """Return the status of an error: code, message, exactly one ErrorInfo, and a RetryInfo where the error has a hint.
+
+    The hint also stands in the trailing metadata that gRPC's own retries read.
+    """
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     room = _METADATA_BYTES
     for key, value in error.metadata.items():
@@ -54,9 +62,24 @@ def to_status(error: errors.NeuralMeshError) -> rpc_status._Status:
     detail.Pack(info)
     code = code_of(error).value[0]
     assert code in code_pb2.Code.values()
-    return rpc_status.to_status(
-        status_pb2.Status(code=code, message=clip(error.message, _MESSAGE_BYTES), details=[detail])
+    details = [detail]
+    if error.retry_seconds is not None:
+        details.append(_retry(error.retry_seconds))
+    status = rpc_status.to_status(
+        status_pb2.Status(code=code, message=clip(error.message, _MESSAGE_BYTES), details=details)
     )
+    if error.retry_seconds is None:
+        return status
+    pushback = (PUSHBACK_KEY, str(math.ceil(error.retry_seconds * 1000)))
+    return status._replace(trailing_metadata=(*status.trailing_metadata, pushback))
+
+
+def _retry(seconds: float) -> any_pb2.Any:
+    delay = error_details_pb2.RetryInfo()
+    delay.retry_delay.FromNanoseconds(int(seconds * 1e9))
+    packed = any_pb2.Any()
+    packed.Pack(delay)
+    return packed
 
 
 def clip(text: str, limit: int) -> str:

@@ -26,6 +26,11 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
+def server_options(*, shared_port: bool = False) -> list[tuple[str, int]]:
+    """Return the arguments of a server, which may share its port with other processes."""
+    return list({**dict(SERVER_OPTIONS), "grpc.so_reuseport": int(shared_port)}.items())
+
+
 class TransportError(RuntimeError):
     """The transport cannot be configured any more."""
 

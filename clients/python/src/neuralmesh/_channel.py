@@ -1,4 +1,4 @@
-"""How the client's channels are set up: TLS, limits, keepalive, reconnection and retries. Opens nothing itself."""
+"""How the client's channels are set up: TLS, tokens, limits, keepalive, reconnection and retries. Opens nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 _RETRIED_PREFIXES = ("Get", "List", "Compare", "Trace")
 _RETRIED_NAMES = frozenset({"ModelMetadata", "ModelConfig", "ModelStatistics", "RepositoryIndex", "ServerMetadata"})
-_LOOPBACK = ("127.", "localhost:", "[::1]:")
+_LOOPBACK = ("127.", "localhost:", "[::1]:", "unix:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def channel_options(service: ServiceDescriptor, address: str) -> list[tuple[str,
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 5_000),  # in spite of its name, how long an attempt to connect may take
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # A channel of its own for each client: closing one client must not disturb another's connection state.
         ("grpc.use_local_subchannel_pool", 1),
@@ -61,6 +61,16 @@ def channel_options(service: ServiceDescriptor, address: str) -> list[tuple[str,
     if address.startswith(_LOOPBACK):
         options.append(("grpc.enable_http_proxy", 0))
     return options
+
+
+def call_metadata(token: str) -> tuple[tuple[str, str], ...] | None:
+    """Return what every call carries, or None for nothing."""
+    return (("authorization", f"Bearer {token}"),) if token else None
+
+
+def is_unix(address: str) -> bool:
+    """Say whether an address is that of a Unix socket."""
+    return address.startswith("unix:")
 
 
 def service_config(service: ServiceDescriptor) -> str:

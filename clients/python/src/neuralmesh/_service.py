@@ -1,9 +1,10 @@
-"""The contracts of the services that are in protobuf's default pool; the third is `oip.SERVICE`."""
+"""The contracts of the services that are in protobuf's default pool; beside them there is `oip.SERVICE`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuralmesh.inference.v1 import node_service_pb2
 from neuralmesh.metrics.v1 import metrics_service_pb2
 from neuralmesh.registry.v1 import registry_service_pb2
 
@@ -12,3 +13,4 @@ if TYPE_CHECKING:
 
 REGISTRY: ServiceDescriptor = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 METRICS: ServiceDescriptor = metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"]
+NODE: ServiceDescriptor = node_service_pb2.DESCRIPTOR.services_by_name["NodeService"]

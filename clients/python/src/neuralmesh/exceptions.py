@@ -7,7 +7,7 @@ its code alone. This is the reverse of the servers' own table, which a test hold
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -45,9 +45,12 @@ class NeuralMeshError(Exception):
         message: A sentence for people.
         metadata: The variables of the message.
         code: The gRPC status code.
+        retry_seconds: When the server wants the call to be tried again, in seconds from its answer; None where it does
+            not say.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+    retry_seconds: float | None = None
 
     def __init__(self, reason: str, message: str, metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -58,8 +61,8 @@ class NeuralMeshError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.reason})"
 
-    def __reduce__(self) -> tuple[type[NeuralMeshError], tuple[str, str, dict[str, str]]]:
-        return type(self), (self.reason, self.message, self.metadata)
+    def __reduce__(self) -> tuple[type[NeuralMeshError], tuple[str, str, dict[str, str]], dict[str, float | None]]:
+        return type(self), (self.reason, self.message, self.metadata), {"retry_seconds": self.retry_seconds}
 
 
 class InvalidArgumentError(NeuralMeshError):
@@ -195,7 +198,9 @@ def from_rpc(error: grpc.RpcError, address: str) -> NeuralMeshError:
     details = error.details() or ""
     info = error_info(error.trailing_metadata() or ())
     if info is not None:
-        return kind(info.reason, details, dict(info.metadata))
+        found = kind(info.reason, details, dict(info.metadata))
+        found.retry_seconds = _retry_seconds(error.trailing_metadata() or ())
+        return found
     reason = _TRANSPORT_REASONS.get(code, code.name)
     if code is grpc.StatusCode.UNAVAILABLE:
         message = f"{address} cannot be reached: {details}"
@@ -208,15 +213,27 @@ def from_rpc(error: grpc.RpcError, address: str) -> NeuralMeshError:
 
 def error_info(trailing_metadata: Iterable[tuple[str, str | bytes]]) -> error_details_pb2.ErrorInfo | None:
     """Return the ErrorInfo of our domain in a status, or None."""
-    for key, value in trailing_metadata:
-        if key != "grpc-status-details-bin" or not isinstance(value, bytes):
-            continue
-        try:
-            details = status_pb2.Status.FromString(value).details
-        except DecodeError:
-            return None
-        for detail in details:
-            info = error_details_pb2.ErrorInfo()
-            if detail.Is(info.DESCRIPTOR) and detail.Unpack(info) and info.domain == DOMAIN:
-                return info
+    for detail in _details(trailing_metadata):
+        info = error_details_pb2.ErrorInfo()
+        if detail.Is(info.DESCRIPTOR) and detail.Unpack(info) and info.domain == DOMAIN:
+            return info
     return None
+
+
+def _retry_seconds(trailing_metadata: Iterable[tuple[str, str | bytes]]) -> float | None:
+    for detail in _details(trailing_metadata):
+        retry = error_details_pb2.RetryInfo()
+        if detail.Is(retry.DESCRIPTOR) and detail.Unpack(retry):
+            return float(retry.retry_delay.ToNanoseconds() * 1e-9)
+    return None
+
+
+def _details(trailing_metadata: Iterable[tuple[str, str | bytes]]) -> Iterable[Any]:
+    """Return the details of the first status among the metadata; none when there is no status, or a broken one."""
+    for key, value in trailing_metadata:
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            try:
+                return list(status_pb2.Status.FromString(value).details)
+            except DecodeError:
+                return ()
+    return ()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuralmesh import _service, oip, receipts
+from neuralmesh import _service, oip, receipts, rollout
 from neuralmesh._async import push
 from neuralmesh._async.connection import AsyncConnection
 from neuralmesh._async.inference import AsyncInference
 from neuralmesh._async.metrics import AsyncMetrics
+from neuralmesh._async.node import AsyncNode
 from neuralmesh._async.registry import AsyncRegistry
 from neuralmesh._request_id import new_request_id
 from neuralmesh.exceptions import NotFoundError
@@ -40,17 +41,20 @@ class AsyncClient:
     """A client of the three services; use it as a context manager or close it. Channels open with their first call.
 
     Args:
-        registry: `host:port` of the registry.
-        inference: `host:port` of an inference node.
-        metrics: `host:port` of the metrics service.
+        registry: `host:port` of the registry, or `unix:/path`.
+        inference: `host:port` of an inference node, or `unix:/path`.
+        metrics: `host:port` of the metrics service, or `unix:/path`.
         tls: Files for mutual TLS, or None for plain text.
         timeout: Seconds that a call may take, sent to the server as its deadline; transfers and streams have none.
         actor: Who asks, for changes whose connection does not prove it.
+        token: Proves who asks to servers that keep tokens; sent with every call, so give it only over TLS, loopback or
+            a Unix socket.
 
     Attributes:
         registry: Every method of the registry.
         inference: Every method of the inference node.
         metrics: Every method of the metrics service.
+        node: What the inference node offers beside predictions: receipts, replays and proofs.
     """
 
     def __init__(
@@ -62,15 +66,18 @@ class AsyncClient:
         tls: TlsFiles | None = None,
         timeout: float = 30.0,
         actor: str = "",
+        token: str = "",
     ) -> None:
         self._connections = (
-            AsyncConnection(_service.REGISTRY, registry, tls, timeout),
-            AsyncConnection(oip.SERVICE, inference, tls, timeout),
-            AsyncConnection(_service.METRICS, metrics, tls, timeout),
+            AsyncConnection(_service.REGISTRY, registry, tls, timeout, token),
+            AsyncConnection(oip.SERVICE, inference, tls, timeout, token),
+            AsyncConnection(_service.METRICS, metrics, tls, timeout, token),
+            AsyncConnection(_service.NODE, inference, tls, timeout, token),
         )
         self.registry = AsyncRegistry(self._connections[0], actor)
         self.inference = AsyncInference(self._connections[1])
         self.metrics = AsyncMetrics(self._connections[2])
+        self.node = AsyncNode(self._connections[3])
 
     async def push(
         self,
@@ -116,9 +123,34 @@ class AsyncClient:
         )
 
     async def promote(
-        self, model: str, version: int, *, alias: str = "production", reason: str = ""
+        self,
+        model: str,
+        version: int,
+        *,
+        alias: str = "production",
+        canary: tuple[int, float] | None = None,
+        shadow: tuple[int, float] | None = None,
+        sticky: str = "",
+        proof: resources_pb2.Proof | None = None,
+        reason: str = "",
     ) -> registry_service_pb2.PromoteAliasResponse:
-        """Point an alias at a version, unless somebody else moves it at the same moment (AbortedError)."""
+        """Point an alias at a version, unless somebody else moves it at the same moment (AbortedError).
+
+        The state is replaced whole: arms that are not given end.
+
+        Args:
+            model: Name of the model.
+            version: What answers.
+            alias: The alias to move.
+            canary: Another version and the share of the units, from 0 to 1, that it answers.
+            shadow: Another version and the share of the requests, from 0 to 1, of which it gets copies.
+            sticky: What decides the arm of a request: `parameter:NAME`, `metadata:NAME` or `id`; empty is as `id`.
+            proof: Evidence, kept with the move; protected aliases demand it.
+            reason: Why.
+
+        Raises:
+            ValueError: A share or the sticky key is none.
+        """
         try:
             etag = (await self.registry.get_alias(model, alias)).etag
         except NotFoundError as error:
@@ -126,7 +158,16 @@ class AsyncClient:
                 raise
             etag = ABSENT_ETAG
         return await self.registry.promote_alias(
-            model, alias, version, etag=etag, reason=reason, request_id=new_request_id()
+            model,
+            alias,
+            version,
+            canary=rollout.canary(*canary) if canary else None,
+            shadow=rollout.shadow(*shadow) if shadow else None,
+            sticky_key=rollout.sticky_key(sticky) if sticky else None,
+            proof=proof,
+            etag=etag,
+            reason=reason,
+            request_id=new_request_id(),
         )
 
     async def rollback(

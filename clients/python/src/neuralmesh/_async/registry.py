@@ -54,6 +54,15 @@ class AsyncRegistry:
         """Yield all models in order of their names."""
         return pages(self._connection, "ListModels", pb.ListModelsResponse, pb.ListModelsRequest(), "models")
 
+    async def set_model_policy(
+        self, model: str, policy: resources.ModelPolicy, *, reason: str = "", request_id: str = ""
+    ) -> pb.SetModelPolicyResponse:
+        """Replace how inference nodes treat a model's requests."""
+        request = pb.SetModelPolicyRequest(
+            name=model_name(model), policy=policy, actor=self._actor, reason=reason, request_id=request_id
+        )
+        return await self._connection.unary("SetModelPolicy", pb.SetModelPolicyResponse, request)
+
     async def create_version(
         self,
         model: str,
@@ -138,20 +147,48 @@ class AsyncRegistry:
         alias: str,
         version: int,
         *,
+        canary: resources.Canary | None = None,
+        shadow: resources.Shadow | None = None,
+        sticky_key: resources.StickyKey | None = None,
+        proof: resources.Proof | None = None,
         etag: str = "",
         reason: str = "",
         request_id: str = "",
     ) -> pb.PromoteAliasResponse:
-        """Point an alias at a version; AbortedError when an etag is given and the alias has moved since."""
+        """Point an alias at a version, with the arms given and no others.
+
+        Raises AbortedError when an etag is given and the alias has moved since, and FailedPreconditionError when the
+        alias is protected and the proof is absent, not of this move, or beyond the limits.
+        """
         request = pb.PromoteAliasRequest(
             name=alias_name(model, alias),
-            state=resources.AliasState(version=version),
+            state=resources.AliasState(version=version, canary=canary, shadow=shadow, sticky_key=sticky_key),
+            proof=proof,
             etag=etag,
             actor=self._actor,
             reason=reason,
             request_id=request_id,
         )
         return await self._connection.unary("PromoteAlias", pb.PromoteAliasResponse, request)
+
+    async def protect_alias(
+        self,
+        model: str,
+        alias: str,
+        protection: resources.AliasProtection | None,
+        *,
+        reason: str = "",
+        request_id: str = "",
+    ) -> pb.ProtectAliasResponse:
+        """Set what a promotion of an alias must bring along; None lifts it. The alias need not exist."""
+        request = pb.ProtectAliasRequest(
+            name=alias_name(model, alias),
+            protection=protection,
+            actor=self._actor,
+            reason=reason,
+            request_id=request_id,
+        )
+        return await self._connection.unary("ProtectAlias", pb.ProtectAliasResponse, request)
 
     async def rollback_alias(
         self,

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuralmesh import _service, oip, receipts
+from neuralmesh import _service, oip, receipts, rollout
 from neuralmesh._request_id import new_request_id
 from neuralmesh._sync import push
 from neuralmesh._sync.connection import Connection
 from neuralmesh._sync.inference import Inference
 from neuralmesh._sync.metrics import Metrics
+from neuralmesh._sync.node import Node
 from neuralmesh._sync.registry import Registry
 from neuralmesh.exceptions import NotFoundError
 
@@ -42,17 +43,20 @@ class Client:
     """A client of the three services; use it as a context manager or close it. Channels open with their first call.
 
     Args:
-        registry: `host:port` of the registry.
-        inference: `host:port` of an inference node.
-        metrics: `host:port` of the metrics service.
+        registry: `host:port` of the registry, or `unix:/path`.
+        inference: `host:port` of an inference node, or `unix:/path`.
+        metrics: `host:port` of the metrics service, or `unix:/path`.
         tls: Files for mutual TLS, or None for plain text.
         timeout: Seconds that a call may take, sent to the server as its deadline; transfers and streams have none.
         actor: Who asks, for changes whose connection does not prove it.
+        token: Proves who asks to servers that keep tokens; sent with every call, so give it only over TLS, loopback or
+            a Unix socket.
 
     Attributes:
         registry: Every method of the registry.
         inference: Every method of the inference node.
         metrics: Every method of the metrics service.
+        node: What the inference node offers beside predictions: receipts, replays and proofs.
     """
 
     def __init__(
@@ -64,15 +68,18 @@ class Client:
         tls: TlsFiles | None = None,
         timeout: float = 30.0,
         actor: str = "",
+        token: str = "",
     ) -> None:
         self._connections = (
-            Connection(_service.REGISTRY, registry, tls, timeout),
-            Connection(oip.SERVICE, inference, tls, timeout),
-            Connection(_service.METRICS, metrics, tls, timeout),
+            Connection(_service.REGISTRY, registry, tls, timeout, token),
+            Connection(oip.SERVICE, inference, tls, timeout, token),
+            Connection(_service.METRICS, metrics, tls, timeout, token),
+            Connection(_service.NODE, inference, tls, timeout, token),
         )
         self.registry = Registry(self._connections[0], actor)
         self.inference = Inference(self._connections[1])
         self.metrics = Metrics(self._connections[2])
+        self.node = Node(self._connections[3])
 
     def push(
         self,
@@ -118,16 +125,52 @@ class Client:
         )
 
     def promote(
-        self, model: str, version: int, *, alias: str = "production", reason: str = ""
+        self,
+        model: str,
+        version: int,
+        *,
+        alias: str = "production",
+        canary: tuple[int, float] | None = None,
+        shadow: tuple[int, float] | None = None,
+        sticky: str = "",
+        proof: resources_pb2.Proof | None = None,
+        reason: str = "",
     ) -> registry_service_pb2.PromoteAliasResponse:
-        """Point an alias at a version, unless somebody else moves it at the same moment (AbortedError)."""
+        """Point an alias at a version, unless somebody else moves it at the same moment (AbortedError).
+
+        The state is replaced whole: arms that are not given end.
+
+        Args:
+            model: Name of the model.
+            version: What answers.
+            alias: The alias to move.
+            canary: Another version and the share of the units, from 0 to 1, that it answers.
+            shadow: Another version and the share of the requests, from 0 to 1, of which it gets copies.
+            sticky: What decides the arm of a request: `parameter:NAME`, `metadata:NAME` or `id`; empty is as `id`.
+            proof: Evidence, kept with the move; protected aliases demand it.
+            reason: Why.
+
+        Raises:
+            ValueError: A share or the sticky key is none.
+        """
         try:
             etag = (self.registry.get_alias(model, alias)).etag
         except NotFoundError as error:
             if error.reason != "ALIAS_NOT_FOUND":
                 raise
             etag = ABSENT_ETAG
-        return self.registry.promote_alias(model, alias, version, etag=etag, reason=reason, request_id=new_request_id())
+        return self.registry.promote_alias(
+            model,
+            alias,
+            version,
+            canary=rollout.canary(*canary) if canary else None,
+            shadow=rollout.shadow(*shadow) if shadow else None,
+            sticky_key=rollout.sticky_key(sticky) if sticky else None,
+            proof=proof,
+            etag=etag,
+            reason=reason,
+            request_id=new_request_id(),
+        )
 
     def rollback(
         self, model: str, *, alias: str = "production", to_version: int | None = None, reason: str = ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from neuralmesh import exceptions
-from neuralmesh._channel import TlsFiles, channel_options
+from neuralmesh._channel import TlsFiles, call_metadata, channel_options, is_unix
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
@@ -23,9 +23,10 @@ class Connection:
 
     Args:
         service: The contract.
-        address: `host:port`.
+        address: `host:port`, or `unix:/path`, which is always plain text.
         tls: Files for mutual TLS, or None for plain text.
         timeout: Seconds that a unary call may take; servers see it as the call's deadline.
+        token: Sent with every call; empty for none.
     """
 
     def __init__(
@@ -34,13 +35,16 @@ class Connection:
         address: str,
         tls: TlsFiles | None,
         timeout: float,
+        token: str = "",
     ) -> None:
         self.address = address
         self.timeout = timeout
         self._service = service
-        self._tls = tls
+        self._tls = None if is_unix(address) else tls
+        # grpc has no credentials of calls without TLS, so that the token travels as plain metadata.
+        self._metadata = call_metadata(token)
         self._channel: Any = None
-        self._methods: dict[str, Any] = {}
+        self._methods: dict[tuple[str, type[Any]], Any] = {}
         self._closed = False
 
     def unary(
@@ -53,7 +57,8 @@ class Connection:
     ) -> R:
         """Call a method with one request and one answer; the request may be serialised already."""
         try:
-            call = self._method(method, answer)(request, timeout=self.timeout if timeout is None else timeout)
+            deadline = self.timeout if timeout is None else timeout
+            call = self._method(method, answer)(request, timeout=deadline, metadata=self._metadata)
             return call  # type: ignore[no-any-return]
         except grpc.RpcError as error:
             raise exceptions.from_rpc(error, self.address) from error
@@ -61,13 +66,14 @@ class Connection:
     def upload(self, method: str, answer: type[R], requests: Iterable[Any]) -> R:
         """Call a method with a stream of requests and one answer. There is no deadline."""
         try:
-            return self._method(method, answer)(requests)  # type: ignore[no-any-return]
+            call = self._method(method, answer)(requests, metadata=self._metadata)
+            return call  # type: ignore[no-any-return]
         except grpc.RpcError as error:
             raise exceptions.from_rpc(error, self.address) from error
 
     def stream(self, method: str, answer: type[R], request: Any) -> Iterator[R]:
         """Yield the answers of a method with a stream of answers, without a deadline; leaving cancels."""
-        call = self._method(method, answer)(request)
+        call = self._method(method, answer)(request, metadata=self._metadata)
         try:
             for response in call:
                 yield response
@@ -93,9 +99,9 @@ class Connection:
     def _method(self, name: str, answer: type[Any]) -> Any:
         if self._closed:
             raise RuntimeError("the client is closed")
-        found = self._methods.get(name)
+        found = self._methods.get((name, answer))
         if found is None:
-            found = self._methods[name] = self._open_method(name, answer)
+            found = self._methods[name, answer] = self._open_method(name, answer)
         return found
 
     def _open_method(self, name: str, answer: type[Any]) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh import oip
+from neuralmesh._raw import RawAnswer
 from neuralmesh.prediction import Parameter, Prediction, build_request, read_response
 
 if TYPE_CHECKING:
@@ -91,6 +92,15 @@ class Inference:
         """Run a version; `request` is a ModelInferRequest or its bytes."""
         return self._connection.unary("ModelInfer", oip.ModelInferResponse, request, timeout=timeout)
 
+    def infer_bytes(
+        self,
+        request: bytes,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it travels to the server as the deadline
+    ) -> bytes:
+        """Run a version: bytes of a ModelInferRequest to bytes of a ModelInferResponse, neither of them parsed."""
+        return self._connection.unary("ModelInfer", RawAnswer, request, timeout=timeout)
+
     def model_stream_infer(self, requests: Iterable[Any] | Iterable[Any]) -> Iterator[Any]:
         """Run requests in order; failures come in the answers' `error_message`."""
         return self._connection.exchange("ModelStreamInfer", oip.ModelStreamInferResponse, requests)
@@ -120,3 +130,35 @@ class Inference:
         """Ask the node to unload a model."""
         request = oip.RepositoryModelUnloadRequest(model_name=model)
         return self._connection.unary("RepositoryModelUnload", oip.RepositoryModelUnloadResponse, request)
+
+    def trace_setting(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's trace settings."""
+        return self._connection.unary("TraceSetting", oip.TraceSettingResponse, request)
+
+    def log_settings(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's log settings."""
+        return self._connection.unary("LogSettings", oip.LogSettingsResponse, request)
+
+    def system_shared_memory_status(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's regions of system shared memory."""
+        return self._connection.unary("SystemSharedMemoryStatus", oip.SystemSharedMemoryStatusResponse, request)
+
+    def system_shared_memory_register(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's one more region of system shared memory."""
+        return self._connection.unary("SystemSharedMemoryRegister", oip.SystemSharedMemoryRegisterResponse, request)
+
+    def system_shared_memory_unregister(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's regions of system shared memory fewer."""
+        return self._connection.unary("SystemSharedMemoryUnregister", oip.SystemSharedMemoryUnregisterResponse, request)
+
+    def cuda_shared_memory_status(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's regions of CUDA shared memory."""
+        return self._connection.unary("CudaSharedMemoryStatus", oip.CudaSharedMemoryStatusResponse, request)
+
+    def cuda_shared_memory_register(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's one more region of CUDA shared memory."""
+        return self._connection.unary("CudaSharedMemoryRegister", oip.CudaSharedMemoryRegisterResponse, request)
+
+    def cuda_shared_memory_unregister(self, request: Any) -> Any:
+        """Not offered by this suite's own nodes; a Triton server's regions of CUDA shared memory fewer."""
+        return self._connection.unary("CudaSharedMemoryUnregister", oip.CudaSharedMemoryUnregisterResponse, request)

@@ -59,6 +59,11 @@ class Metrics:
         )
         return self._connection.unary("CompareVersions", pb.CompareVersionsResponse, request)
 
+    def list_rollout_metrics(self, model: str = "") -> Iterator[pb.RolloutMetrics]:
+        """Yield what each step of a model's rollouts did, or of all models', the newest step first."""
+        request = pb.ListRolloutMetricsRequest(model=model)
+        return pages(self._connection, "ListRolloutMetrics", pb.ListRolloutMetricsResponse, request, "rollouts")
+
     def get_operations(self) -> pb.GetOperationsResponse:
         """Return the operations table and the nodes."""
         return self._connection.unary("GetOperations", pb.GetOperationsResponse, pb.GetOperationsRequest())

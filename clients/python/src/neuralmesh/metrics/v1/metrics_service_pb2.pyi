@@ -101,7 +101,7 @@ class LoadedVersion(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., state: _Optional[_Union[LoadedVersion.State, str]] = ..., reason: _Optional[str] = ..., size_bytes: _Optional[int] = ..., aliases: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class IngestDeltaRequest(_message.Message):
-    __slots__ = ("node", "epoch", "sequence", "applied_revision", "uptime", "versions", "predictions", "loaded", "unresolved_errors", "dropped_predictions", "final")
+    __slots__ = ("node", "epoch", "sequence", "applied_revision", "uptime", "versions", "predictions", "loaded", "unresolved_errors", "dropped_predictions", "final", "rollouts", "lost_receipts")
     class UnresolvedErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,8 @@ class IngestDeltaRequest(_message.Message):
     UNRESOLVED_ERRORS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUTS_FIELD_NUMBER: _ClassVar[int]
+    LOST_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     node: str
     epoch: int
     sequence: int
@@ -131,7 +133,125 @@ class IngestDeltaRequest(_message.Message):
     unresolved_errors: _containers.ScalarMap[str, int]
     dropped_predictions: int
     final: bool
-    def __init__(self, node: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., applied_revision: _Optional[int] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[VersionDelta, _Mapping]]] = ..., predictions: _Optional[_Iterable[_Union[PredictionLabels, _Mapping]]] = ..., loaded: _Optional[_Iterable[_Union[LoadedVersion, _Mapping]]] = ..., unresolved_errors: _Optional[_Mapping[str, int]] = ..., dropped_predictions: _Optional[int] = ..., final: _Optional[bool] = ...) -> None: ...
+    rollouts: _containers.RepeatedCompositeFieldContainer[RolloutDelta]
+    lost_receipts: int
+    def __init__(self, node: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., applied_revision: _Optional[int] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., versions: _Optional[_Iterable[_Union[VersionDelta, _Mapping]]] = ..., predictions: _Optional[_Iterable[_Union[PredictionLabels, _Mapping]]] = ..., loaded: _Optional[_Iterable[_Union[LoadedVersion, _Mapping]]] = ..., unresolved_errors: _Optional[_Mapping[str, int]] = ..., dropped_predictions: _Optional[int] = ..., final: _Optional[bool] = ..., rollouts: _Optional[_Iterable[_Union[RolloutDelta, _Mapping]]] = ..., lost_receipts: _Optional[int] = ...) -> None: ...
+
+class ArmDelta(_message.Message):
+    __slots__ = ("requests", "units", "failures", "failed_units")
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    FAILED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    requests: int
+    units: int
+    failures: int
+    failed_units: int
+    def __init__(self, requests: _Optional[int] = ..., units: _Optional[int] = ..., failures: _Optional[int] = ..., failed_units: _Optional[int] = ...) -> None: ...
+
+class UnitFailure(_message.Message):
+    __slots__ = ("unit", "canary", "code", "offset_ms")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_MS_FIELD_NUMBER: _ClassVar[int]
+    unit: int
+    canary: bool
+    code: str
+    offset_ms: int
+    def __init__(self, unit: _Optional[int] = ..., canary: _Optional[bool] = ..., code: _Optional[str] = ..., offset_ms: _Optional[int] = ...) -> None: ...
+
+class ShadowDelta(_message.Message):
+    __slots__ = ("version", "compared", "agreed", "failed", "dropped", "max_output_difference")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    AGREED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    compared: int
+    agreed: int
+    failed: int
+    dropped: int
+    max_output_difference: float
+    def __init__(self, version: _Optional[int] = ..., compared: _Optional[int] = ..., agreed: _Optional[int] = ..., failed: _Optional[int] = ..., dropped: _Optional[int] = ..., max_output_difference: _Optional[float] = ...) -> None: ...
+
+class RolloutDelta(_message.Message):
+    __slots__ = ("model", "alias", "revision", "stable_version", "canary_version", "share_ppm", "stable", "canary", "shadow", "first_failures", "dropped_failures", "unassigned", "forgotten_units")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    STABLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CANARY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_PPM_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    UNASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_UNITS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    alias: str
+    revision: int
+    stable_version: int
+    canary_version: int
+    share_ppm: int
+    stable: ArmDelta
+    canary: ArmDelta
+    shadow: ShadowDelta
+    first_failures: _containers.RepeatedCompositeFieldContainer[UnitFailure]
+    dropped_failures: int
+    unassigned: int
+    forgotten_units: int
+    def __init__(self, model: _Optional[str] = ..., alias: _Optional[str] = ..., revision: _Optional[int] = ..., stable_version: _Optional[int] = ..., canary_version: _Optional[int] = ..., share_ppm: _Optional[int] = ..., stable: _Optional[_Union[ArmDelta, _Mapping]] = ..., canary: _Optional[_Union[ArmDelta, _Mapping]] = ..., shadow: _Optional[_Union[ShadowDelta, _Mapping]] = ..., first_failures: _Optional[_Iterable[_Union[UnitFailure, _Mapping]]] = ..., dropped_failures: _Optional[int] = ..., unassigned: _Optional[int] = ..., forgotten_units: _Optional[int] = ...) -> None: ...
+
+class RolloutMetrics(_message.Message):
+    __slots__ = ("model", "alias", "revision", "stable_version", "canary_version", "share_ppm", "stable", "canary", "shadow", "unassigned", "dropped_failures", "forgotten_units")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    STABLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CANARY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_PPM_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    UNASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_UNITS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    alias: str
+    revision: int
+    stable_version: int
+    canary_version: int
+    share_ppm: int
+    stable: ArmDelta
+    canary: ArmDelta
+    shadow: ShadowDelta
+    unassigned: int
+    dropped_failures: int
+    forgotten_units: int
+    def __init__(self, model: _Optional[str] = ..., alias: _Optional[str] = ..., revision: _Optional[int] = ..., stable_version: _Optional[int] = ..., canary_version: _Optional[int] = ..., share_ppm: _Optional[int] = ..., stable: _Optional[_Union[ArmDelta, _Mapping]] = ..., canary: _Optional[_Union[ArmDelta, _Mapping]] = ..., shadow: _Optional[_Union[ShadowDelta, _Mapping]] = ..., unassigned: _Optional[int] = ..., dropped_failures: _Optional[int] = ..., forgotten_units: _Optional[int] = ...) -> None: ...
+
+class ListRolloutMetricsRequest(_message.Message):
+    __slots__ = ("model", "page_size", "page_token")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    page_size: int
+    page_token: str
+    def __init__(self, model: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRolloutMetricsResponse(_message.Message):
+    __slots__ = ("rollouts", "next_page_token")
+    ROLLOUTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rollouts: _containers.RepeatedCompositeFieldContainer[RolloutMetrics]
+    next_page_token: str
+    def __init__(self, rollouts: _Optional[_Iterable[_Union[RolloutMetrics, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class IngestDeltaResponse(_message.Message):
     __slots__ = ("committed_sequence", "duplicate")
@@ -321,7 +441,7 @@ class OperationsRow(_message.Message):
     def __init__(self, key: _Optional[str] = ..., title: _Optional[str] = ..., value: _Optional[float] = ..., unit: _Optional[str] = ..., status: _Optional[_Union[OperationsRow.Status, str]] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("node", "running", "start_time", "last_seen_time", "applied_revision", "loaded", "gaps", "dropped_predictions", "uptime_percent")
+    __slots__ = ("node", "running", "start_time", "last_seen_time", "applied_revision", "loaded", "gaps", "dropped_predictions", "uptime_percent", "lost_receipts")
     NODE_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -331,6 +451,7 @@ class NodeStatus(_message.Message):
     GAPS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     UPTIME_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    LOST_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     node: str
     running: bool
     start_time: _timestamp_pb2.Timestamp
@@ -340,7 +461,8 @@ class NodeStatus(_message.Message):
     gaps: int
     dropped_predictions: int
     uptime_percent: float
-    def __init__(self, node: _Optional[str] = ..., running: _Optional[bool] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., applied_revision: _Optional[int] = ..., loaded: _Optional[_Iterable[_Union[LoadedVersion, _Mapping]]] = ..., gaps: _Optional[int] = ..., dropped_predictions: _Optional[int] = ..., uptime_percent: _Optional[float] = ...) -> None: ...
+    lost_receipts: int
+    def __init__(self, node: _Optional[str] = ..., running: _Optional[bool] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., applied_revision: _Optional[int] = ..., loaded: _Optional[_Iterable[_Union[LoadedVersion, _Mapping]]] = ..., gaps: _Optional[int] = ..., dropped_predictions: _Optional[int] = ..., uptime_percent: _Optional[float] = ..., lost_receipts: _Optional[int] = ...) -> None: ...
 
 class GetOperationsResponse(_message.Message):
     __slots__ = ("rows", "nodes")

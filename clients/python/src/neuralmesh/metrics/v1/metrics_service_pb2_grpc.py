@@ -61,6 +61,11 @@ class MetricsServiceStub:
                 request_serializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.CompareVersionsRequest.SerializeToString,
                 response_deserializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.CompareVersionsResponse.FromString,
                 _registered_method=True)
+        self.ListRolloutMetrics = channel.unary_unary(
+                '/neuralmesh.metrics.v1.MetricsService/ListRolloutMetrics',
+                request_serializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.ListRolloutMetricsRequest.SerializeToString,
+                response_deserializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.ListRolloutMetricsResponse.FromString,
+                _registered_method=True)
         self.GetOperations = channel.unary_unary(
                 '/neuralmesh.metrics.v1.MetricsService/GetOperations',
                 request_serializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.GetOperationsRequest.SerializeToString,
@@ -110,6 +115,13 @@ class MetricsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRolloutMetrics(self, request, context):
+        """Lists the steps of rollouts, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOperations(self, request, context):
         """Returns the operations table: nodes running, uptime, work done, models and versions loaded, latency.
         """
@@ -144,6 +156,11 @@ def add_MetricsServiceServicer_to_server(servicer, server):
                     servicer.CompareVersions,
                     request_deserializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.CompareVersionsRequest.FromString,
                     response_serializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.CompareVersionsResponse.SerializeToString,
+            ),
+            'ListRolloutMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRolloutMetrics,
+                    request_deserializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.ListRolloutMetricsRequest.FromString,
+                    response_serializer=neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.ListRolloutMetricsResponse.SerializeToString,
             ),
             'GetOperations': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperations,
@@ -288,6 +305,33 @@ class MetricsService:
             '/neuralmesh.metrics.v1.MetricsService/CompareVersions',
             neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.CompareVersionsRequest.SerializeToString,
             neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.CompareVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRolloutMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuralmesh.metrics.v1.MetricsService/ListRolloutMetrics',
+            neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.ListRolloutMetricsRequest.SerializeToString,
+            neuralmesh_dot_metrics_dot_v1_dot_metrics__service__pb2.ListRolloutMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,28 @@ class ListModelsResponse(_message.Message):
     next_page_token: str
     def __init__(self, models: _Optional[_Iterable[_Union[_resources_pb2.Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class SetModelPolicyRequest(_message.Message):
+    __slots__ = ("name", "policy", "actor", "reason", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    policy: _resources_pb2.ModelPolicy
+    actor: str
+    reason: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[_Union[_resources_pb2.ModelPolicy, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class SetModelPolicyResponse(_message.Message):
+    __slots__ = ("model", "previous_policy")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_POLICY_FIELD_NUMBER: _ClassVar[int]
+    model: _resources_pb2.Model
+    previous_policy: _resources_pb2.ModelPolicy
+    def __init__(self, model: _Optional[_Union[_resources_pb2.Model, _Mapping]] = ..., previous_policy: _Optional[_Union[_resources_pb2.ModelPolicy, _Mapping]] = ...) -> None: ...
+
 class CreateVersionRequest(_message.Message):
     __slots__ = ("parent", "kind", "files", "signature", "description", "metadata", "actor", "reason", "request_id")
     class MetadataEntry(_message.Message):
@@ -224,20 +246,22 @@ class ListAliasesResponse(_message.Message):
     def __init__(self, aliases: _Optional[_Iterable[_Union[_resources_pb2.Alias, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class PromoteAliasRequest(_message.Message):
-    __slots__ = ("name", "state", "etag", "actor", "reason", "request_id")
+    __slots__ = ("name", "state", "etag", "actor", "reason", "request_id", "proof")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: _resources_pb2.AliasState
     etag: str
     actor: str
     reason: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_resources_pb2.AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    proof: _resources_pb2.Proof
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_resources_pb2.AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., proof: _Optional[_Union[_resources_pb2.Proof, _Mapping]] = ...) -> None: ...
 
 class PromoteAliasResponse(_message.Message):
     __slots__ = ("alias", "previous_state")
@@ -246,6 +270,28 @@ class PromoteAliasResponse(_message.Message):
     alias: _resources_pb2.Alias
     previous_state: _resources_pb2.AliasState
     def __init__(self, alias: _Optional[_Union[_resources_pb2.Alias, _Mapping]] = ..., previous_state: _Optional[_Union[_resources_pb2.AliasState, _Mapping]] = ...) -> None: ...
+
+class ProtectAliasRequest(_message.Message):
+    __slots__ = ("name", "protection", "actor", "reason", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    protection: _resources_pb2.AliasProtection
+    actor: str
+    reason: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., protection: _Optional[_Union[_resources_pb2.AliasProtection, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ProtectAliasResponse(_message.Message):
+    __slots__ = ("protection", "previous_protection")
+    PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    protection: _resources_pb2.AliasProtection
+    previous_protection: _resources_pb2.AliasProtection
+    def __init__(self, protection: _Optional[_Union[_resources_pb2.AliasProtection, _Mapping]] = ..., previous_protection: _Optional[_Union[_resources_pb2.AliasProtection, _Mapping]] = ...) -> None: ...
 
 class RollbackAliasRequest(_message.Message):
     __slots__ = ("name", "to_version", "etag", "actor", "reason", "request_id")

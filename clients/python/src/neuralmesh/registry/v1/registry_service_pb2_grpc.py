@@ -55,6 +55,11 @@ class RegistryServiceStub:
                 request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.SetModelPolicy = channel.unary_unary(
+                '/neuralmesh.registry.v1.RegistryService/SetModelPolicy',
+                request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.SetModelPolicyRequest.SerializeToString,
+                response_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.SetModelPolicyResponse.FromString,
+                _registered_method=True)
         self.CreateVersion = channel.unary_unary(
                 '/neuralmesh.registry.v1.RegistryService/CreateVersion',
                 request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.CreateVersionRequest.SerializeToString,
@@ -104,6 +109,11 @@ class RegistryServiceStub:
                 '/neuralmesh.registry.v1.RegistryService/PromoteAlias',
                 request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.PromoteAliasRequest.SerializeToString,
                 response_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.PromoteAliasResponse.FromString,
+                _registered_method=True)
+        self.ProtectAlias = channel.unary_unary(
+                '/neuralmesh.registry.v1.RegistryService/ProtectAlias',
+                request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ProtectAliasRequest.SerializeToString,
+                response_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ProtectAliasResponse.FromString,
                 _registered_method=True)
         self.RollbackAlias = channel.unary_unary(
                 '/neuralmesh.registry.v1.RegistryService/RollbackAlias',
@@ -157,6 +167,14 @@ class RegistryServiceServicer:
 
     def ListModels(self, request, context):
         """Lists models in byte order of their names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetModelPolicy(self, request, context):
+        """Sets how inference nodes treat a model's requests, whole. Setting the policy that already holds changes nothing and
+        writes no event. FAILED_PRECONDITION (BATCHING_REFUSED) for batching where a version asks for exact results.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,7 +249,16 @@ class RegistryServiceServicer:
 
     def PromoteAlias(self, request, context):
         """Points an alias at a version, creating the alias where it does not exist. ABORTED (ETAG_MISMATCH) when `etag` is
-        given and is not the current one. Setting the state that already holds changes nothing and writes no event.
+        given and is not the current one. FAILED_PRECONDITION (PROOF_REQUIRED, PROOF_INVALID, PROOF_INSUFFICIENT) when the
+        alias is protected and the proof is absent, not of this move, or beyond the limits. Setting the state that already
+        holds changes nothing and writes no event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProtectAlias(self, request, context):
+        """Sets what a promotion of an alias must bring along, whole; an absent protection lifts it. The alias need not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -294,6 +321,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListModelsRequest.FromString,
                     response_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListModelsResponse.SerializeToString,
             ),
+            'SetModelPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetModelPolicy,
+                    request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.SetModelPolicyRequest.FromString,
+                    response_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.SetModelPolicyResponse.SerializeToString,
+            ),
             'CreateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateVersion,
                     request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.CreateVersionRequest.FromString,
@@ -343,6 +375,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.PromoteAlias,
                     request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.PromoteAliasRequest.FromString,
                     response_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.PromoteAliasResponse.SerializeToString,
+            ),
+            'ProtectAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProtectAlias,
+                    request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ProtectAliasRequest.FromString,
+                    response_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ProtectAliasResponse.SerializeToString,
             ),
             'RollbackAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.RollbackAlias,
@@ -457,6 +494,33 @@ class RegistryService:
             '/neuralmesh.registry.v1.RegistryService/ListModels',
             neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListModelsRequest.SerializeToString,
             neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetModelPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuralmesh.registry.v1.RegistryService/SetModelPolicy',
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.SetModelPolicyRequest.SerializeToString,
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.SetModelPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -727,6 +791,33 @@ class RegistryService:
             '/neuralmesh.registry.v1.RegistryService/PromoteAlias',
             neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.PromoteAliasRequest.SerializeToString,
             neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.PromoteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProtectAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuralmesh.registry.v1.RegistryService/ProtectAlias',
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ProtectAliasRequest.SerializeToString,
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ProtectAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,20 +11,82 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("name", "uid", "description", "create_time", "latest_version", "revision")
+    __slots__ = ("name", "uid", "description", "create_time", "latest_version", "revision", "policy")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     LATEST_VERSION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: int
     description: str
     create_time: _timestamp_pb2.Timestamp
     latest_version: int
     revision: int
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[int] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latest_version: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    policy: ModelPolicy
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[int] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latest_version: _Optional[int] = ..., revision: _Optional[int] = ..., policy: _Optional[_Union[ModelPolicy, _Mapping]] = ...) -> None: ...
+
+class ReceiptPolicy(_message.Message):
+    __slots__ = ("mode", "sample_ppm", "content", "max_age_seconds", "max_bytes")
+    class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        MODE_UNSPECIFIED: _ClassVar[ReceiptPolicy.Mode]
+        MODE_OFF: _ClassVar[ReceiptPolicy.Mode]
+        MODE_SAMPLED: _ClassVar[ReceiptPolicy.Mode]
+        MODE_ALL: _ClassVar[ReceiptPolicy.Mode]
+    MODE_UNSPECIFIED: ReceiptPolicy.Mode
+    MODE_OFF: ReceiptPolicy.Mode
+    MODE_SAMPLED: ReceiptPolicy.Mode
+    MODE_ALL: ReceiptPolicy.Mode
+    class Content(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CONTENT_UNSPECIFIED: _ClassVar[ReceiptPolicy.Content]
+        CONTENT_DIGESTS: _ClassVar[ReceiptPolicy.Content]
+        CONTENT_PAYLOADS: _ClassVar[ReceiptPolicy.Content]
+    CONTENT_UNSPECIFIED: ReceiptPolicy.Content
+    CONTENT_DIGESTS: ReceiptPolicy.Content
+    CONTENT_PAYLOADS: ReceiptPolicy.Content
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_PPM_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    mode: ReceiptPolicy.Mode
+    sample_ppm: int
+    content: ReceiptPolicy.Content
+    max_age_seconds: int
+    max_bytes: int
+    def __init__(self, mode: _Optional[_Union[ReceiptPolicy.Mode, str]] = ..., sample_ppm: _Optional[int] = ..., content: _Optional[_Union[ReceiptPolicy.Content, str]] = ..., max_age_seconds: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+
+class BatchingPolicy(_message.Message):
+    __slots__ = ("max_rows", "max_delay_us")
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DELAY_US_FIELD_NUMBER: _ClassVar[int]
+    max_rows: int
+    max_delay_us: int
+    def __init__(self, max_rows: _Optional[int] = ..., max_delay_us: _Optional[int] = ...) -> None: ...
+
+class LimitPolicy(_message.Message):
+    __slots__ = ("max_running", "max_queued", "max_wait_ms")
+    MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_FIELD_NUMBER: _ClassVar[int]
+    MAX_WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    max_running: int
+    max_queued: int
+    max_wait_ms: int
+    def __init__(self, max_running: _Optional[int] = ..., max_queued: _Optional[int] = ..., max_wait_ms: _Optional[int] = ...) -> None: ...
+
+class ModelPolicy(_message.Message):
+    __slots__ = ("receipts", "batching", "limits")
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    BATCHING_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    receipts: ReceiptPolicy
+    batching: BatchingPolicy
+    limits: LimitPolicy
+    def __init__(self, receipts: _Optional[_Union[ReceiptPolicy, _Mapping]] = ..., batching: _Optional[_Union[BatchingPolicy, _Mapping]] = ..., limits: _Optional[_Union[LimitPolicy, _Mapping]] = ...) -> None: ...
 
 class File(_message.Message):
     __slots__ = ("path", "size_bytes", "digest")
@@ -148,7 +210,7 @@ class AliasState(_message.Message):
     def __init__(self, version: _Optional[int] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., sticky_key: _Optional[_Union[StickyKey, _Mapping]] = ...) -> None: ...
 
 class Alias(_message.Message):
-    __slots__ = ("name", "state", "etag", "rollback_versions", "revision", "update_time", "actor", "reason")
+    __slots__ = ("name", "state", "etag", "rollback_versions", "revision", "update_time", "actor", "reason", "protection", "proof")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +219,8 @@ class Alias(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: AliasState
     etag: str
@@ -165,7 +229,83 @@ class Alias(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     actor: Actor
     reason: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., rollback_versions: _Optional[_Iterable[int]] = ..., revision: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+    protection: AliasProtection
+    proof: Proof
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., rollback_versions: _Optional[_Iterable[int]] = ..., revision: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., protection: _Optional[_Union[AliasProtection, _Mapping]] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+
+class AliasProtection(_message.Message):
+    __slots__ = ("require_proof", "min_agreement_ppm", "max_output_difference", "max_new_errors", "max_latency_ratio_ppm", "min_requests", "max_proof_age_seconds")
+    REQUIRE_PROOF_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGREEMENT_PPM_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    MAX_NEW_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LATENCY_RATIO_PPM_FIELD_NUMBER: _ClassVar[int]
+    MIN_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_PROOF_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    require_proof: bool
+    min_agreement_ppm: int
+    max_output_difference: str
+    max_new_errors: int
+    max_latency_ratio_ppm: int
+    min_requests: int
+    max_proof_age_seconds: int
+    def __init__(self, require_proof: _Optional[bool] = ..., min_agreement_ppm: _Optional[int] = ..., max_output_difference: _Optional[str] = ..., max_new_errors: _Optional[int] = ..., max_latency_ratio_ppm: _Optional[int] = ..., min_requests: _Optional[int] = ..., max_proof_age_seconds: _Optional[int] = ...) -> None: ...
+
+class Proof(_message.Message):
+    __slots__ = ("model", "baseline_version", "baseline_digest", "candidate_version", "candidate_digest", "source", "requests_digest", "requests", "rows", "agreeing_rows", "identical_requests", "max_output_difference", "baseline_errors", "candidate_errors", "new_errors", "baseline_p50_ns", "baseline_p99_ns", "candidate_p50_ns", "candidate_p99_ns", "node", "time_ms", "seal")
+    class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SOURCE_UNSPECIFIED: _ClassVar[Proof.Source]
+        SOURCE_GOLDEN: _ClassVar[Proof.Source]
+        SOURCE_RECORDED: _ClassVar[Proof.Source]
+    SOURCE_UNSPECIFIED: Proof.Source
+    SOURCE_GOLDEN: Proof.Source
+    SOURCE_RECORDED: Proof.Source
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    AGREEING_ROWS_FIELD_NUMBER: _ClassVar[int]
+    IDENTICAL_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    NEW_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_P50_NS_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_P99_NS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_P50_NS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_P99_NS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    baseline_version: int
+    baseline_digest: str
+    candidate_version: int
+    candidate_digest: str
+    source: Proof.Source
+    requests_digest: str
+    requests: int
+    rows: int
+    agreeing_rows: int
+    identical_requests: int
+    max_output_difference: str
+    baseline_errors: int
+    candidate_errors: int
+    new_errors: int
+    baseline_p50_ns: int
+    baseline_p99_ns: int
+    candidate_p50_ns: int
+    candidate_p99_ns: int
+    node: str
+    time_ms: int
+    seal: bytes
+    def __init__(self, model: _Optional[str] = ..., baseline_version: _Optional[int] = ..., baseline_digest: _Optional[str] = ..., candidate_version: _Optional[int] = ..., candidate_digest: _Optional[str] = ..., source: _Optional[_Union[Proof.Source, str]] = ..., requests_digest: _Optional[str] = ..., requests: _Optional[int] = ..., rows: _Optional[int] = ..., agreeing_rows: _Optional[int] = ..., identical_requests: _Optional[int] = ..., max_output_difference: _Optional[str] = ..., baseline_errors: _Optional[int] = ..., candidate_errors: _Optional[int] = ..., new_errors: _Optional[int] = ..., baseline_p50_ns: _Optional[int] = ..., baseline_p99_ns: _Optional[int] = ..., candidate_p50_ns: _Optional[int] = ..., candidate_p99_ns: _Optional[int] = ..., node: _Optional[str] = ..., time_ms: _Optional[int] = ..., seal: _Optional[bytes] = ...) -> None: ...
 
 class ModelCreated(_message.Message):
     __slots__ = ("model",)
@@ -180,7 +320,7 @@ class VersionCreated(_message.Message):
     def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
 
 class AliasMoved(_message.Message):
-    __slots__ = ("alias", "kind", "before", "after")
+    __slots__ = ("alias", "kind", "before", "after", "proof")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[AliasMoved.Kind]
@@ -193,11 +333,33 @@ class AliasMoved(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     alias: str
     kind: AliasMoved.Kind
     before: AliasState
     after: AliasState
-    def __init__(self, alias: _Optional[str] = ..., kind: _Optional[_Union[AliasMoved.Kind, str]] = ..., before: _Optional[_Union[AliasState, _Mapping]] = ..., after: _Optional[_Union[AliasState, _Mapping]] = ...) -> None: ...
+    proof: Proof
+    def __init__(self, alias: _Optional[str] = ..., kind: _Optional[_Union[AliasMoved.Kind, str]] = ..., before: _Optional[_Union[AliasState, _Mapping]] = ..., after: _Optional[_Union[AliasState, _Mapping]] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+
+class ModelPolicyChanged(_message.Message):
+    __slots__ = ("model", "before", "after")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    before: ModelPolicy
+    after: ModelPolicy
+    def __init__(self, model: _Optional[str] = ..., before: _Optional[_Union[ModelPolicy, _Mapping]] = ..., after: _Optional[_Union[ModelPolicy, _Mapping]] = ...) -> None: ...
+
+class AliasProtected(_message.Message):
+    __slots__ = ("alias", "before", "after")
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    before: AliasProtection
+    after: AliasProtection
+    def __init__(self, alias: _Optional[str] = ..., before: _Optional[_Union[AliasProtection, _Mapping]] = ..., after: _Optional[_Union[AliasProtection, _Mapping]] = ...) -> None: ...
 
 class NodeRegistered(_message.Message):
     __slots__ = ("node", "key_fingerprint")
@@ -208,7 +370,7 @@ class NodeRegistered(_message.Message):
     def __init__(self, node: _Optional[str] = ..., key_fingerprint: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("revision", "create_time", "actor", "reason", "model_created", "version_created", "alias_moved", "node_registered", "canonical", "leaf_hash")
+    __slots__ = ("revision", "create_time", "actor", "reason", "model_created", "version_created", "alias_moved", "node_registered", "model_policy_changed", "alias_protected", "canonical", "leaf_hash")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +379,8 @@ class Event(_message.Message):
     VERSION_CREATED_FIELD_NUMBER: _ClassVar[int]
     ALIAS_MOVED_FIELD_NUMBER: _ClassVar[int]
     NODE_REGISTERED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_POLICY_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_PROTECTED_FIELD_NUMBER: _ClassVar[int]
     CANONICAL_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
     revision: int
@@ -227,6 +391,8 @@ class Event(_message.Message):
     version_created: VersionCreated
     alias_moved: AliasMoved
     node_registered: NodeRegistered
+    model_policy_changed: ModelPolicyChanged
+    alias_protected: AliasProtected
     canonical: bytes
     leaf_hash: bytes
-    def __init__(self, revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., model_created: _Optional[_Union[ModelCreated, _Mapping]] = ..., version_created: _Optional[_Union[VersionCreated, _Mapping]] = ..., alias_moved: _Optional[_Union[AliasMoved, _Mapping]] = ..., node_registered: _Optional[_Union[NodeRegistered, _Mapping]] = ..., canonical: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., model_created: _Optional[_Union[ModelCreated, _Mapping]] = ..., version_created: _Optional[_Union[VersionCreated, _Mapping]] = ..., alias_moved: _Optional[_Union[AliasMoved, _Mapping]] = ..., node_registered: _Optional[_Union[NodeRegistered, _Mapping]] = ..., model_policy_changed: _Optional[_Union[ModelPolicyChanged, _Mapping]] = ..., alias_protected: _Optional[_Union[AliasProtected, _Mapping]] = ..., canonical: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One input of the fuzzer: the bytes of a request, read and answered by a network, and answered by a caller's own run.
+ * Whatever is accepted must lie within the request and fit its route; whatever is passed must have changed nothing.
+ */
+#include "oip_target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oip.h"
+
+#define FEATURES 4
+#define HIDDEN 70
+#define CLASSES 3
+#define REQUIRE(condition)                                               \
+    do {                                                                 \
+        if (!(condition)) {                                              \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                     \
+        }                                                                \
+    } while (0)
+
+typedef struct fixture {
+    liam_network *network;
+    void *scratch;
+    size_t scratch_bytes;
+    oip_spec input;
+    oip_spec output[2];
+    oip_spec pair[2];
+    oip_stats stats;
+    oip_route routes[2];
+    oip_entry entries[8];
+    oip_table table;
+    oip_labels labels;
+    oip_receipts receipts;
+    uint64_t sequence;
+} fixture;
+
+static oip_text text(const char *content) { return (oip_text){(const uint8_t *)content, strlen(content)}; }
+
+static void *aligned(size_t bytes) {
+    void *memory = aligned_alloc(LIAM_ALIGNMENT, (bytes + LIAM_ALIGNMENT - 1) / LIAM_ALIGNMENT * LIAM_ALIGNMENT);
+    REQUIRE(memory != NULL);
+    return memory;
+}
+
+static void make_network(fixture *f) {
+    int32_t source[FEATURES], limits[HIDDEN] = {0};
+    float thresholds[FEATURES] = {0}, scale[CLASSES] = {1, 1, 1}, bias[CLASSES] = {0};
+    uint64_t first[HIDDEN], head[CLASSES * 2];
+    for (int i = 0; i < FEATURES; i++) source[i] = i;
+    for (int i = 0; i < HIDDEN; i++) first[i] = (uint64_t)i * UINT64_C(0x9e3779b97f4a7c15);
+    for (int i = 0; i < CLASSES * 2; i++) head[i] = (uint64_t)(i + 1) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    const liam_layer_spec layer = {first, 1, limits, HIDDEN};
+    const liam_network_spec spec = {FEATURES, FEATURES, source, thresholds, 1, &layer, head, 2, scale, bias, CLASSES};
+    size_t bytes;
+    REQUIRE(liam_network_bytes(&spec, &bytes) == LIAM_OK);
+    f->network = aligned(bytes);
+    REQUIRE(liam_network_prepare(&spec, f->network, bytes) == LIAM_OK);
+    REQUIRE(liam_network_scratch_bytes(f->network, &f->scratch_bytes) == LIAM_OK);
+    f->scratch = aligned(f->scratch_bytes);
+}
+
+static fixture *the_fixture(void) {
+    static fixture f;
+    if (f.network != NULL) return &f;
+    make_network(&f);
+    f.input = (oip_spec){text("x"), text("FP32"), 4, 0, 2, {-1, FEATURES}, {0}, {0}};
+    f.output[0] = (oip_spec){text("label"), text("INT64"), 8, 0, 1, {-1}, text("\x0a\x05label\x12\x05INT64"),
+                             text(",\"datatype\":\"INT64\",\"name\":\"label\",\"shape\":[")};
+    f.output[1] = (oip_spec){text("scores"), text("FP32"), 4, 0, 2, {-1, CLASSES}, text("\x0a\x06scores\x12\x04""FP32"),
+                             text(",\"datatype\":\"FP32\",\"name\":\"scores\",\"shape\":[")};
+    f.pair[0] = (oip_spec){text("a"), text("BOOL"), 1, 1, 1, {-1}, {0}, {0}};
+    f.pair[1] = (oip_spec){text("b"), text("INT64"), 8, 0, 0, {0}, {0}, {0}};
+    const oip_route network = {
+        .input = &f.input, .inputs = 1, .output = f.output, .outputs = 2, .network = f.network, .classes = CLASSES,
+        .label = 0, .max_rows = 100, .head = text("\x0a\x01m\x12\x01""1"), .parameters = text("\x22\x02zz"),
+        .stats = &f.stats, .owner = 1, .receipts = UINT64_MAX,
+    };
+    f.routes[0] = f.routes[1] = network;
+    f.routes[1].network = NULL;
+    f.routes[1].input = f.pair;
+    f.routes[1].inputs = 2;
+    f.routes[1].owner = 2;
+    f.table = (oip_table){8, 0, f.entries};
+    REQUIRE(oip_table_add(&f.table, text("m"), text(""), &f.routes[0]));
+    REQUIRE(oip_table_add(&f.table, text("m"), text("1"), &f.routes[0]));
+    REQUIRE(oip_table_add(&f.table, text("two"), text(""), &f.routes[1]));
+    f.labels = (oip_labels){.limit = 5, .capacity = 40, .ids = malloc(5 * OIP_ID_BYTES),
+                            .owners = malloc(5 * sizeof(uint32_t)), .rows = malloc(5 * sizeof(uint32_t)),
+                            .values = malloc(40 * sizeof(int64_t))};
+    f.receipts = (oip_receipts){.capacity = 3, .records = malloc(3 * sizeof(oip_receipt))};
+    return &f;
+}
+
+static void check_span(oip_span span, size_t size) { REQUIRE(span.at <= size && span.size <= size - span.at); }
+
+static int check_read(const uint8_t *data, size_t size) {
+    oip_request request;
+    if (!oip_read(data, size, &request)) return 0;
+    check_span(request.model, size);
+    check_span(request.version, size);
+    check_span(request.id, size);
+    REQUIRE(request.inputs <= OIP_MAX_TENSORS && request.outputs <= OIP_MAX_TENSORS);
+    for (size_t i = 0; i < request.inputs; i++) {
+        check_span(request.input[i].name, size);
+        check_span(request.input[i].datatype, size);
+        check_span(request.input[i].raw, size);
+        REQUIRE(request.input[i].dims <= OIP_MAX_DIMS);
+        for (size_t k = 0; k < request.input[i].dims; k++) REQUIRE(request.input[i].shape[k] >= 0);
+    }
+    for (size_t i = 0; i < request.outputs; i++) check_span(request.output[i], size);
+    return 1;
+}
+
+static int check_answer(fixture *f, const uint8_t *data, size_t size, size_t room) {
+    oip_server server = {.labels = &f->labels, .receipts = &f->receipts, .answer = malloc(room + 1),
+                         .answer_bytes = room, .scratch = f->scratch, .scratch_bytes = f->scratch_bytes};
+    oip_call call;
+    const uint8_t key[OIP_KEY_BYTES] = {0};
+    REQUIRE(oip_issuer_init(&server.issuer, key, sizeof key, (const uint8_t *)"edge", 4, 1, 0, &f->sequence));
+    const uint64_t issued = f->sequence, counted = f->stats.requests;
+    int64_t written = oip_answer(&server, &f->table, &call, data, size);
+    if (written == OIP_BEGUN) {
+        REQUIRE(call.route == &f->routes[1] && call.rows == (size_t)call.request.input[call.given[0]].shape[0]);
+        const int64_t labels[2] = {1, 2};
+        const oip_result results[2] = {{(const uint8_t *)labels, sizeof labels, 1, {2}},
+                                       {(const uint8_t *)labels, 12, 2, {1, 3}}};
+        written = oip_finish(&server, &call, data, size, results);
+        if (written > 0) REQUIRE(call.choices == 0 || call.cuts[call.choices - 1] == (size_t)written);
+    }
+    REQUIRE(written == OIP_PASS || (written > 0 && (size_t)written <= room));
+    REQUIRE(f->sequence == issued + (written > 0) && f->stats.requests == counted + (written > 0));
+    free(server.answer);
+    if (f->labels.count == f->labels.limit) f->labels.count = f->labels.used = 0;
+    if (f->sequence % 7 == 0) f->receipts.taken = f->receipts.written;
+    return written > 0;
+}
+
+int oip_target(const uint8_t *data, size_t size) {
+    uint8_t *copy = malloc(size + (size == 0)); /* exactly as long, so that reading past it is found */
+    if (size != 0) memcpy(copy, data, size);
+    const int accepted = check_read(copy, size);
+    const int answered = check_answer(the_fixture(), copy, size, 600);
+    (void)check_answer(the_fixture(), copy, size, size % 250);
+    free(copy);
+    REQUIRE(accepted || !answered);
+    return answered;
+}

@@ -1,0 +1,130 @@
+"""The registry's states and events in a few words, for tables and answers. Knows messages only through their fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neuralmesh_server.cli import rendering
+from neuralmesh_server.cli.quantities import MILLION, duration_text, share_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def short(name: str) -> str:
+    """Return the last part of a resource name."""
+    return name.rpartition("/")[2]
+
+
+def state_text(state: Any) -> str:
+    """Return what an alias says: its version, then its arms."""
+    arms = [
+        f"{name} {arm.version} at {share_text(arm.share_ppm)}"
+        for name, arm in (("canary", state.canary), ("shadow", state.shadow))
+        if state.HasField(name)
+    ]
+    if state.HasField("sticky_key"):
+        from neuralmesh.rollout import sticky_text  # noqa: PLC0415 - commands import messages when they run
+
+        arms.append(f"by {sticky_text(state.sticky_key)}")
+    return f"{state.version} ({', '.join(arms)})" if arms else str(state.version)
+
+
+def event_text(event: Any) -> str:
+    """Return what an event changed."""
+    change = event.WhichOneof("change")
+    return _EVENTS[change](getattr(event, change)) if change in _EVENTS else "unknown change"
+
+
+def policy_text(policy: Any) -> str:
+    """Return what a policy says."""
+    parts = []
+    if policy.HasField("receipts"):
+        parts.append(receipts_text(policy.receipts))
+    if policy.HasField("batching"):
+        parts.append(batching_text(policy.batching))
+    if policy.HasField("limits"):
+        parts.append(limits_text(policy.limits))
+    return "; ".join(part for part in parts if part) or "none"
+
+
+def receipts_text(receipts: Any) -> str:
+    """Return what a receipt policy says."""
+    shares = {receipts.MODE_ALL: "all", receipts.MODE_SAMPLED: share_text(receipts.sample_ppm)}
+    if receipts.mode not in shares:
+        return "receipts off"
+    content = "payloads" if receipts.content == receipts.CONTENT_PAYLOADS else "digests"
+    age = duration_text(receipts.max_age_seconds or 7 * 24 * 3600, "s")
+    size = rendering.size_text(receipts.max_bytes or 256 * 1024 * 1024)
+    return f"receipts {shares[receipts.mode]}, {content}, at most {age} and {size}"
+
+
+def batching_text(batching: Any) -> str:
+    """Return what a batching policy says."""
+    return f"batches of {batching.max_rows} rows within {duration_text(batching.max_delay_us, 'us')}"
+
+
+def limits_text(limits: Any) -> str:
+    """Return what a limit policy says."""
+    parts = []
+    if limits.max_running:
+        parts.append(f"{limits.max_running} running")
+    if limits.max_queued:
+        parts.append(f"{limits.max_queued} queued")
+    if limits.max_wait_ms:
+        parts.append(f"{duration_text(limits.max_wait_ms, 'ms')} waiting")
+    return f"at most {', '.join(parts)}" if parts else ""
+
+
+def protection_text(protection: Any) -> str:
+    """Return what a protection demands."""
+    limits = [f"at least {rendering.count_text(protection.min_requests or 1, 'request')}"]
+    if protection.min_agreement_ppm:
+        limits.append(f"agreement from {share_text(protection.min_agreement_ppm)}")
+    if protection.max_output_difference:
+        limits.append(f"difference to {protection.max_output_difference}")
+    limits.append(f"at most {rendering.count_text(protection.max_new_errors, 'new error')}")
+    if protection.max_latency_ratio_ppm:
+        limits.append(f"latency to {protection.max_latency_ratio_ppm / MILLION:g} times")
+    limits.append(f"made within {duration_text(protection.max_proof_age_seconds or 24 * 3600, 's')}")
+    return f"promotions need a proof: {', '.join(limits)}"
+
+
+def proof_text(proof: Any) -> str:
+    """Return what a proof found."""
+    agreement = (
+        f"{100 * proof.agreeing_rows / proof.rows:.6g}% of {proof.rows:,} rows agree" if proof.rows else "no rows"
+    )
+    facts = [
+        f"{proof.baseline_version} and {proof.candidate_version} on {rendering.count_text(proof.requests, 'request')}",
+        agreement,
+        f"largest difference {proof.max_output_difference}",
+        rendering.count_text(proof.new_errors, "new error"),
+    ]
+    if proof.baseline_p50_ns:
+        facts.append(f"{proof.candidate_p50_ns / proof.baseline_p50_ns:.3g} times the latency")
+    return f"{', '.join(facts)}, by {proof.node}"
+
+
+def _moved_text(move: Any) -> str:
+    kind = "rolled back" if move.kind == move.KIND_ROLLBACK else "promoted"
+    before = state_text(move.before) if move.HasField("before") else "none"
+    text = f"{short(move.alias)} {kind}: {before} -> {state_text(move.after)}"
+    return f"{text}; proof: {proof_text(move.proof)}" if move.HasField("proof") else text
+
+
+def _protected_text(change: Any) -> str:
+    name = short(change.alias)
+    if not change.HasField("after"):
+        return f"{name} no longer protected"
+    return f"{name} protected: {protection_text(change.after)}"
+
+
+_EVENTS: dict[str, Callable[[Any], str]] = {
+    "model_created": lambda change: f"model {short(change.model.name)} created",
+    "version_created": lambda change: f"version {change.version.version} created",
+    "node_registered": lambda change: f"node {change.node} registered",
+    "alias_moved": _moved_text,
+    "model_policy_changed": lambda change: f"policy: {policy_text(change.after)}",
+    "alias_protected": _protected_text,
+}

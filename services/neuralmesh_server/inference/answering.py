@@ -1,0 +1,178 @@
+"""The way of a request through the node, from values to the bytes of its answer.
+
+Resolve, assign, check, admit and run, name, record. ModelInfer, streams, replays and proofs all come through here;
+`hot` takes the plain requests before they become values. Belongs to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from neuralmesh_server.errors import DeadlineExceededError, NeuralMeshError
+from neuralmesh_server.inference import inputs as reading
+from neuralmesh_server.inference.backends.execution import label_record
+from neuralmesh_server.inference.policy import ReceiptMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from neuralmesh_server.inference.backends.execution import Output
+    from neuralmesh_server.inference.reporting.activity import Activity
+    from neuralmesh_server.inference.reporting.rollout_activity import RolloutActivity
+    from neuralmesh_server.inference.request import Caller, Request
+    from neuralmesh_server.inference.serving import LoadedModel, Route, Serving
+    from neuralmesh_server.inference.traffic.lanes import Lanes
+    from neuralmesh_server.inference.traffic.rollout import Assigner, Assignment, Rollout
+    from neuralmesh_server.prediction_id import Issuer
+
+    Write = Callable[[LoadedModel, str, Sequence[Output], Mapping[str, str]], bytes]
+    """Returns the answer's bytes from version, request id, wanted outputs and parameters."""
+
+CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answered request.
+
+    Attributes:
+        data: The ModelInferResponse.
+        outputs: All outputs of the version, in the signature's order, wanted or not.
+        parameters: What the answer says of itself.
+        exact: How far it repeats; see `backend.Model.exact`.
+        batch_rows: Rows of the batch in which it ran together with other requests; 0 where it ran alone.
+    """
+
+    loaded: LoadedModel
+    prediction_id: str
+    data: bytes
+    outputs: list[Output]
+    parameters: Mapping[str, str]
+    exact: str
+    batch_rows: int = 0
+
+
+class ReceiptKeeper(Protocol):
+    """Who records answered requests; see `receipts`."""
+
+    def keep(self, route: Route, request: Request, answer: Answer) -> None:
+        """Record an answer, as the route's policy says, without waiting for a disk; never raises."""
+
+
+class ShadowCopies(Protocol):
+    """Who gives copies of answered requests to shadows; see `shadow`."""
+
+    def copy(self, rollout: Rollout, request: Request, answer: Answer, caller: Caller) -> None:
+        """Take a copy, or count that there is no room for it; never waits, never raises."""
+
+
+class Answering:
+    """Answers requests.
+
+    Args:
+        serving: What is served.
+        assigner: What chooses an arm where a rollout is in force.
+        lanes: What admits and runs requests.
+        activity: What counts them.
+        rollouts: What counts the arms.
+        issuer: What names the answers.
+        write: What puts an answer into bytes.
+        node: Name of this node.
+        receipts: What records answers, for models whose policy asks for it; None records nothing.
+        shadows: What copies requests to shadows; None copies nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        serving: Serving,
+        assigner: Assigner,
+        lanes: Lanes,
+        activity: Activity,
+        rollouts: RolloutActivity,
+        issuer: Issuer,
+        write: Write,
+        node: str,
+        receipts: ReceiptKeeper | None = None,
+        shadows: ShadowCopies | None = None,
+    ) -> None:
+        self._serving = serving
+        self._assigner = assigner
+        self._lanes = lanes
+        self._activity = activity
+        self._rollouts = rollouts
+        self._issuer = issuer
+        self._write = write
+        self._node = node
+        self._receipts = receipts
+        self._shadows = shadows
+        self._started_ns = time.monotonic_ns()
+
+    async def answer(self, request: Request, caller: Caller) -> Answer:
+        """Return the answer to a request.
+
+        Raises:
+            NeuralMeshError: Why there is none; it is counted.
+        """
+        started = time.perf_counter_ns()
+        chosen: Assignment | None = None
+        try:
+            route = self._serving.snapshot().route(request.model, request.version)
+            chosen = self._assigner.assign(route.served, route.rollout, request, caller)
+            self._rollouts.assigned(chosen)
+            answer = await self._run(route, chosen, request, caller, started)
+        except NeuralMeshError as error:
+            self._failed(chosen, error.code, started)
+            raise
+        except asyncio.CancelledError:
+            self._failed(chosen, CANCELLED, started)
+            raise
+        except Exception:
+            self._failed(chosen, NeuralMeshError.code, started)
+            raise
+        if self._receipts is not None and route.policy.receipts.mode is not ReceiptMode.OFF:
+            self._receipts.keep(route, request, answer)
+        if self._shadows is not None and route.rollout is not None and route.rollout.shadow is not None:
+            self._shadows.copy(route.rollout, request, answer, caller)
+        return answer
+
+    def malformed(self, error: NeuralMeshError) -> None:
+        """Count a request that never became one."""
+        self._activity.unresolved[error.code] += 1
+
+    def offset_ms(self) -> int:
+        """Return the milliseconds since the epoch began."""
+        return (time.monotonic_ns() - self._started_ns) // 1_000_000
+
+    async def _run(self, route: Route, chosen: Assignment, request: Request, caller: Caller, started: int) -> Answer:
+        loaded = chosen.served.loaded
+        remaining = caller.remaining()
+        if remaining is not None and remaining <= 0:
+            raise DeadlineExceededError("DEADLINE_EXPIRED", "the deadline passed before the work began")
+        inputs = reading.read(loaded, request)
+        read = time.perf_counter_ns()
+        result = await self._lanes.run(route.policy, loaded, request, inputs, caller)
+        ran = time.perf_counter_ns()
+        prediction_id = self._issuer.issue(chosen.served.subject, self.offset_ms())
+        own = {"prediction_id": prediction_id, "digest": loaded.digest, "node": self._node}
+        parameters = {**result.parameters, **own}
+        if chosen.arm and route.rollout is not None and route.rollout.canary_version:
+            parameters["arm"] = chosen.arm
+        data = self._write(loaded, request.id, [result.outputs[place] for place in inputs.wanted], parameters)
+        labels = label_record(loaded, result.outputs, prediction_id)
+        if labels is not None:
+            self._activity.answered(labels)
+        loaded.activity.succeeded(inputs.rows, started, read, ran)
+        if not result.executions:
+            loaded.activity.shared_run()
+        return Answer(loaded, prediction_id, data, result.outputs, parameters, result.exact, result.batch_rows)
+
+    def _failed(self, chosen: Assignment | None, code: str, started: int) -> None:
+        if chosen is None:
+            self._activity.unresolved[code] += 1
+            return
+        chosen.served.loaded.activity.failed(code, started)
+        self._rollouts.failed(chosen, code)

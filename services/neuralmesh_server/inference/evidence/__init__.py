@@ -1,0 +1,1 @@
+"""What a node can show for its answers: receipts, their replay, and proofs."""

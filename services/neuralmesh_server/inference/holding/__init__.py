@@ -1,0 +1,1 @@
+"""What the registry calls for, followed, fetched, verified, opened and kept."""

@@ -1,0 +1,178 @@
+"""Follows the registry: keeps the replica current and the node's key known, through every cut of the line."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from neuralmesh_server.inference.holding.replica import DivergedError
+from neuralmesh_server.inference.links import LinkError
+from neuralmesh_server.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from neuralmesh_server.inference.holding.replica import Replica
+    from neuralmesh_server.inference.links import RegistryLink
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_SECONDS = 0.05
+
+
+class NodeNameTakenError(SettingsError):
+    """Another node issues prediction ids under this node's name."""
+
+
+class Follower:
+    """Follows until cancelled.
+
+    Args:
+        registry: The registry.
+        replica: What is kept current.
+        node: Name of this node, for messages.
+        key: This node's key for prediction ids.
+        changed: Called after each change of the replica, on the loop.
+        connected: Called each time the registry is reached after a pause, on the loop.
+        longest_pause: Longest pause in seconds before the registry is tried again.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: RegistryLink,
+        replica: Replica,
+        node: str,
+        key: bytes,
+        changed: Callable[[], None],
+        connected: Callable[[], None],
+        longest_pause: float,
+    ) -> None:
+        self._registry = registry
+        self._replica = replica
+        self._node = node
+        self._key = key
+        self._changed = changed
+        self._on_connected = connected
+        self._longest_pause = longest_pause
+        self._pause = FIRST_PAUSE_SECONDS
+        self._registered = False
+        self._connected = False
+        self._last_reason = ""
+        self._need_snapshot = replica.revision == 0 or replica.outdated
+
+    async def run(self) -> None:
+        """Follow until cancelled.
+
+        Raises:
+            NodeNameTakenError: The registry knows another key for the node's name.
+        """
+        while True:
+            try:
+                await self._follow()
+            except DivergedError as error:
+                log.warning("replica_diverged", revision=self._replica.revision, why=str(error))
+                self._need_snapshot = True
+            except LinkError as error:
+                self._report(error)
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, self._longest_pause)
+
+    async def _follow(self) -> None:
+        self._registered = False
+        await self._register()
+        self._on_connected()  # the stream itself may be silent until something changes
+        revision, digest = (0, b"") if self._need_snapshot else (self._replica.revision, self._replica.digest())
+        async for step in self._registry.watch(revision, digest):
+            if not self._connected:
+                log.info("registry_followed", revision=step.revision)
+            self._connected, self._pause = True, FIRST_PAUSE_SECONDS
+            changed = self._replica.apply(step)
+            first = self._need_snapshot and (step.part is None or step.part.last)
+            if first:
+                self._need_snapshot = False
+            if changed or first:
+                self._changed()
+            await self._register()
+
+    async def _register(self) -> None:
+        if self._registered:
+            return
+        try:
+            await self._registry.register_node(self._key)
+        except LinkError as error:
+            if error.reason == "NODE_KEY_CONFLICT":
+                log.warning("node_name_taken", node=self._node, why=str(error))
+                raise NodeNameTakenError(
+                    f"NEURALMESH_NODE: another node is registered as {self._node!r} with another key; give this one "
+                    "another name, or its old data folder back"
+                ) from error
+            if error.unreachable:
+                raise
+            # Following matters more than the key; the next step tries again.
+            log.warning("node_not_registered", node=self._node, why=str(error))
+            return
+        self._registered = True
+
+    def _report(self, error: LinkError) -> None:
+        repeated, self._last_reason = error.reason == self._last_reason, error.reason
+        if repeated and not self._connected:
+            return
+        if error.reason == "REVISION_AHEAD":
+            log.warning(
+                "registry_behind_node",
+                revision=self._replica.revision,
+                why=str(error),
+                hint="the registry was restored from an older copy; this node goes on serving what it has",
+            )
+        else:
+            log.warning("registry_lost", why=str(error), revision=self._replica.revision)
+        self._connected = False
+
+
+class ReplicaStore(Protocol):
+    """Where the replica is kept over a restart."""
+
+    def encode(self, replica: Replica, effective: Mapping[tuple[str, str], int]) -> bytes:
+        """Return what `save` takes."""
+
+    def save(self, content: bytes) -> None:
+        """Keep it durably; blocks."""
+
+
+class Keeper:
+    """Writes the replica to disk after changes, one write at a time, the newest state only."""
+
+    def __init__(
+        self, store: ReplicaStore, replica: Replica, effective: Callable[[], Mapping[tuple[str, str], int]]
+    ) -> None:
+        self._store = store
+        self._replica = replica
+        self._effective = effective
+        self._dirty = asyncio.Event()
+        self._kept = b""
+
+    def mark(self) -> None:
+        """Take note that there may be something new to keep."""
+        self._dirty.set()
+
+    async def run(self) -> None:
+        """Keep until cancelled."""
+        while True:
+            await self._dirty.wait()
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Write now, unless nothing is new."""
+        self._dirty.clear()
+        content = self._store.encode(self._replica, self._effective())
+        if content == self._kept:
+            return
+        try:
+            await asyncio.to_thread(self._store.save, content)
+        except OSError as error:
+            log.warning("replica_not_kept", why=str(error))
+            return
+        self._kept = content

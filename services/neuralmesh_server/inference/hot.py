@@ -1,0 +1,206 @@
+"""The short way of plain requests: one call into C from a request's bytes to its answer's.
+
+It knows the routes that need nothing but a version: no rollout, no queue, no kept payloads. What it does not answer is
+answered by `answering`, which knows everything; both give the same answers. Belongs to the loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from liam_core import oip
+from neuralmesh_server.errors import NeuralMeshError
+from neuralmesh_server.inference.backends.execution import quick_rows
+from neuralmesh_server.inference.evidence.receipts import Answerer, threshold
+from neuralmesh_server.inference.tensors import DTYPES
+from neuralmesh_server.prediction_id import PREFIX
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neuralmesh_server.inference.reporting.activity import Activity
+    from neuralmesh_server.inference.serving import LoadedModel, Route, Served, Serving, Snapshot
+    from neuralmesh_server.inference.tensors import TensorSpec
+    from neuralmesh_server.prediction_id import Issuer
+
+RECEIPTS = 1 << 16
+"""Most digest receipts that wait to be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A loaded version as the codec knows it, under the subject and the share of receipts that it had last."""
+
+    loaded: LoadedModel
+    inputs: tuple[tuple[str, np.dtype[Any]], ...]
+    outputs: tuple[tuple[str, np.dtype[Any]], ...]
+    subject: bytes
+    receipts: int
+    route: oip.Route
+
+
+class Hot:
+    """Answers plain requests.
+
+    Args:
+        serving: What is served.
+        activity: What counts answers and holds their labels.
+        issuer: What names them, beside this.
+        node: Name of this node.
+        ring: Memory for the counters of the receipts, where they shall outlive the process.
+    """
+
+    def __init__(self, *, serving: Serving, activity: Activity, issuer: Issuer, node: str, ring: Any = None) -> None:
+        self._serving = serving
+        self._activity = activity
+        self._node = node
+        self._receipts = oip.Receipts(RECEIPTS, ring)
+        self._answerers: dict[int, Answerer] = {}
+        self._codec = oip.Codec(
+            node=issuer.node,
+            key=issuer.key,
+            epoch_ms=issuer.epoch_ms,
+            started_ns=issuer.started_ns,
+            sequence=issuer.last,
+            labels=activity.kept,
+            receipts=self._receipts,
+        )
+        self._block, self._written = self._codec.block, self._codec.written
+        self._call = oip.new_call()
+        self._snapshot: Snapshot | None = None
+        self._prepared: dict[int, _Prepared] = {}
+        self._table = oip.Table({})
+        self._routes = self._table.block
+
+    def answer(self, data: bytes) -> bytes | None:
+        """Return the answer to the bytes of a ModelInferRequest, or None when it takes the ordinary way."""
+        if self._serving.current is not self._snapshot:
+            self._prepare()
+        size = oip.answer(self._block, self._routes, self._call, data, len(data))
+        if size > 0:
+            answer: bytes = self._written[:size]
+            return answer
+        return self._run(data) if size == oip.BEGUN else None
+
+    def refresh(self) -> None:
+        """Follow the current snapshot, and let go what is not in it any more."""
+        if self._serving.current is not self._snapshot:
+            self._prepare()
+
+    def drain_receipts(self) -> NDArray[Any]:
+        """Return the digest receipts written since the last call, as records of `liam_core.oip.RECEIPT`."""
+        return self._receipts.take()
+
+    def answerer(self, owner: int) -> Answerer:
+        """Return what the owner of a receipt stands for, also when it is not loaded any more."""
+        return self._answerers[owner]
+
+    @property
+    def dropped_receipts(self) -> int:
+        """How many receipts found no room because nobody drained them."""
+        return self._receipts.dropped
+
+    def _run(self, data: bytes) -> bytes | None:
+        call = self._call
+        prepared = self._prepared[call.route.owner]
+        inputs: dict[str, NDArray[Any]] = {}
+        for index, (name, dtype) in enumerate(prepared.inputs):
+            tensor = call.request.input[call.given[index]]
+            inputs[name] = _view(data, dtype, tensor)
+        try:
+            found = prepared.loaded.runner.run(inputs)
+        except NeuralMeshError:
+            return None  # the ordinary way fails alike and says why
+        results = []
+        for name, dtype in prepared.outputs:
+            array = found[name]
+            if array.dtype != dtype or array.ndim > oip.MAX_DIMS:
+                return None
+            results.append(array if array.flags.c_contiguous else np.ascontiguousarray(array))
+        return self._codec.finish(call, data, results)
+
+    def _prepare(self) -> None:
+        """Make the table of the current snapshot; the old one goes with its last call."""
+        snapshot = self._serving.current
+        prepared: dict[int, _Prepared] = {}
+        routes: dict[tuple[str, str], oip.Route] = {}
+        for key, route in (snapshot.routes if snapshot is not None else {}).items():
+            owner = route.served.loaded.activity.owner
+            if owner not in prepared and route.plain:
+                made = self._renew(route)
+                if made is not None:
+                    prepared[owner] = made
+            if owner in prepared and route.plain:
+                routes[key] = prepared[owner].route
+        self._table, self._prepared, self._snapshot = oip.Table(routes), prepared, snapshot
+        self._routes = self._table.block
+
+    def _renew(self, route: Route) -> _Prepared | None:
+        """Return what the codec has to know of a version; None for one that it cannot serve."""
+        served, share = route.served, threshold(route.policy.receipts.sample_ppm)
+        loaded = served.loaded
+        held = self._prepared.get(loaded.activity.owner)
+        if held is not None and held.loaded is loaded:
+            if (held.subject, held.receipts) == (served.subject, share):
+                return held
+            return replace(
+                held, subject=served.subject, receipts=share, route=held.route.renewed(served.subject, share)
+            )
+        if not _is_servable(loaded):
+            return None
+        self._answerers[loaded.activity.owner] = Answerer(
+            loaded.model, loaded.uid, loaded.version, loaded.digest, loaded.kind
+        )
+        inputs, outputs = _typed(loaded.signature.inputs), _typed(loaded.signature.outputs)
+        return _Prepared(loaded, inputs, outputs, served.subject, share, self._route(served, share))
+
+    def _route(self, served: Served, share: int) -> oip.Route:
+        loaded = served.loaded
+        network = getattr(loaded.runner, "network", None) if loaded.run_raw is not None else None
+        if network is not None:
+            self._codec.reserve(network.scratch_bytes)
+        return oip.Route(
+            model=loaded.model,
+            version=str(loaded.version),
+            parameters={"digest": loaded.digest, "node": self._node},
+            inputs=_specs(loaded.signature.inputs),
+            outputs=_specs(loaded.signature.outputs),
+            network=network,
+            label=loaded.label_index,
+            max_rows=quick_rows(loaded),
+            subject=served.subject,
+            stats=loaded.activity.stats,
+            owner=loaded.activity.owner,
+            receipts=share,
+            bit_exact=loaded.runner.exact == "bits",
+            issuer=f"{PREFIX}.{self._node}.",
+        )
+
+
+def _is_servable(loaded: LoadedModel) -> bool:
+    signature = loaded.signature
+    return (
+        loaded.runner.upstream is None
+        and 0 < len(signature.inputs) <= oip.MAX_TENSORS
+        and 0 < len(signature.outputs) <= oip.MAX_TENSORS
+        and all(spec.supported for spec in (*_specs(signature.inputs), *_specs(signature.outputs)))
+        and quick_rows(loaded) > 0
+    )
+
+
+def _specs(specs: tuple[TensorSpec, ...]) -> list[oip.Spec]:
+    return [oip.Spec(spec.name, spec.datatype, spec.shape) for spec in specs]
+
+
+def _typed(specs: tuple[TensorSpec, ...]) -> tuple[tuple[str, np.dtype[Any]], ...]:
+    return tuple((spec.name, DTYPES[spec.datatype]) for spec in specs)
+
+
+def _view(data: bytes, dtype: np.dtype[Any], tensor: Any) -> NDArray[Any]:
+    """Return a tensor of a request, without copying it where it is aligned: runtimes may rely on that."""
+    shape = tensor.shape[0 : tensor.dims]
+    array = np.frombuffer(data, dtype, tensor.raw.size // dtype.itemsize, tensor.raw.at).reshape(list(shape))
+    return array if array.flags.aligned else array.copy()

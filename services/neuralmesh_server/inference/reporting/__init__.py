@@ -1,0 +1,1 @@
+"""What versions did on this node, counted and reported."""

@@ -1,0 +1,1 @@
+"""How requests reach a version: arms of a rollout, queues, batches, shadows."""

@@ -1,0 +1,1 @@
+"""Versions that another server runs."""

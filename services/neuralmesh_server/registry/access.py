@@ -1,0 +1,35 @@
+"""What each call of the registry needs; `runtime.access` says what the entries mean, docs/operations.md why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuralmesh_server.runtime.access import ADMIN, NODE, PROMOTER, PUBLISHER, READER, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RULES: Mapping[str, Rule] = {
+    "CreateModel": Rule((PUBLISHER,), model="model_id"),
+    "GetModel": Rule((READER,), model="name"),
+    "ListModels": Rule((READER,), listed=("models", "name")),
+    "SetModelPolicy": Rule((ADMIN,), model="name"),
+    "CreateVersion": Rule((PUBLISHER,), model="parent"),
+    "GetVersion": Rule((READER,), model="name"),
+    "ListVersions": Rule((READER,), model="parent"),
+    # Artifacts are named by their bytes and belong to no model until a version names them.
+    "ListMissingArtifacts": Rule((PUBLISHER,), anywhere=True),
+    "GetArtifact": Rule((PUBLISHER,), anywhere=True),
+    "UploadArtifact": Rule((PUBLISHER,), anywhere=True),
+    "DownloadArtifact": Rule((NODE, READER)),
+    "GetAlias": Rule((READER,), model="name"),
+    "ListAliases": Rule((READER,), model="parent"),
+    "PromoteAlias": Rule((PROMOTER,), model="name"),
+    "ProtectAlias": Rule((ADMIN,), model="name"),
+    "RollbackAlias": Rule((PROMOTER,), model="name"),
+    "ListEvents": Rule((READER,), model="parent"),
+    "Watch": Rule((NODE, READER)),
+    "RegisterNode": Rule((NODE,)),
+    "TracePrediction": Rule((READER,), answer="version.name"),
+}
+"""Rule of every RPC of RegistryService."""
