@@ -117,6 +117,12 @@ class Setting:
         path.write_bytes(answer)
         return self._handler(side, request, len(answer), str(path))
 
+    def bare_run(self, answer: bytes, request: bytes, model: Path, side: str) -> load.Target:
+        """Start a handler that runs an ONNX model of the digits and does nothing else; answers with as many bytes."""
+        path = self._path("answer")
+        path.write_bytes(answer)
+        return self._handler(side, request, len(answer), str(path), str(model))
+
     def echo(self, request: bytes) -> load.Target:
         """Start a handler that does nothing and answers with the request's bytes."""
         return self._handler("empty handler, echoing", request, len(request), "--echo")
@@ -137,9 +143,9 @@ class Setting:
         """Triton with an identity model in its Python backend."""
         return foreign.start_triton(self.fresh_folder("triton"), self.stack)
 
-    def _handler(self, side: str, request: bytes, answer_bytes: int, argument: str) -> load.Target:
+    def _handler(self, side: str, request: bytes, answer_bytes: int, *arguments: str) -> load.Target:
         log = self._path("log")
-        process = ServerProcess(["-m", "bench.empty_handler", argument], {"PYTHONPATH": str(ROOT)}, log)
+        process = ServerProcess(["-m", "bench.empty_handler", *arguments], {"PYTHONPATH": str(ROOT)}, log)
         self.stack.callback(process.stop)
         address = process.listening("empty")
         found = len(ask(address, request))

@@ -290,7 +290,7 @@ typedef struct oip_call {
 } oip_call;
 
 /* Answers a request. Returns the answer's size, which is in server->answer; OIP_PASS; or OIP_BEGUN, if the route has no
- * network: the request is valid, and the call says what oip_finish needs. */
+ * network: the request is valid, the answer has room but for its elements, and the call says what oip_finish needs. */
 int64_t oip_answer(oip_server *server, const oip_table *table, oip_call *call, const uint8_t *data, size_t size);
 
 /* Finishes what oip_answer began, with the same data and all outputs of the route in order; writes everything but the

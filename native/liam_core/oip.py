@@ -25,6 +25,7 @@ __all__ = [
     "RING_BYTES",
     "STATS_BYTES",
     "Codec",
+    "Kept",
     "Labels",
     "Parts",
     "Receipts",
@@ -46,6 +47,8 @@ MAX_DIMS: Final[int] = lib.OIP_MAX_DIMS
 ANSWER_BYTES: Final = 1 << 18
 """Answers of packed networks up to this size, and everything but the outputs of others, are written by the codec."""
 
+_BYTES: Final = ffi.typeof("uint8_t[]")
+_from_buffer: Final = ffi.from_buffer
 _WIDTHS: Final = {
     "BOOL": 1,
     "UINT8": 1,
@@ -200,7 +203,7 @@ class Codec:
         written: The answer, as a buffer whose slices are bytes.
     """
 
-    __slots__ = ("_answer", "_keep", "_results", "_scratch", "block", "written")
+    __slots__ = ("_answer", "_blocks", "_keep", "_results", "_scratch", "block", "written")
 
     def __init__(
         self,
@@ -227,6 +230,7 @@ class Codec:
         self.block.answer, self.block.answer_bytes = self._answer, ANSWER_BYTES
         self.written: Any = ffi.buffer(self._answer)
         self._results: Any = ffi.new("oip_result[]", MAX_TENSORS)
+        self._blocks = [self._results[index] for index in range(MAX_TENSORS)]
         self._scratch: Any = None
 
     def reserve(self, size: int) -> None:
@@ -237,19 +241,42 @@ class Codec:
 
     def finish(self, call: Any, data: bytes, results: Sequence[NDArray[Any]]) -> bytes | None:
         """Return the answer to a call that was begun, from all outputs of its route, in order and contiguous."""
-        for block, array in zip(self._results, results, strict=False):
-            block.data, block.size = ffi.from_buffer("uint8_t[]", array), array.nbytes
-            block.dims = array.ndim
-            block.shape[0 : array.ndim] = array.shape
-        if lib.oip_finish(self.block, call, data, len(data), self._results) <= 0:
+        for block, array in zip(self._blocks, results, strict=False):
+            _describe(block, array)
+        return self._finish(call, data, self._results, results)
+
+    def finish_kept(self, call: Any, data: bytes, kept: "Kept") -> bytes | None:
+        """Return the answer to a call whose results stand in memory that is kept."""
+        return self._finish(call, data, kept.block, kept.arrays)
+
+    def _finish(self, call: Any, data: bytes, block: Any, results: Sequence[NDArray[Any]]) -> bytes | None:
+        if lib.oip_finish(self.block, call, data, len(data), block) <= 0:
             return None
-        parts: list[Any] = []
-        start = 0
-        for index in range(call.choices):
-            end = call.cuts[index]
-            parts += [self.written[start:end], results[call.chosen[index]]]
+        written, parts, start = self.written, [], 0
+        choices = call.choices
+        for end, place in zip(call.cuts[0:choices], call.chosen[0:choices], strict=True):
+            parts.append(written[start:end])
+            parts.append(results[place])
             start = end
         return b"".join(parts)
+
+
+class Kept:
+    """Results in memory that every run of a model writes again: contiguous arrays, in the order of the route."""
+
+    __slots__ = ("arrays", "block")
+
+    def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
+        self.arrays = tuple(arrays)
+        self.block: Any = ffi.new("oip_result[]", MAX_TENSORS)
+        for index, array in enumerate(self.arrays):
+            _describe(self.block[index], array)
+
+
+def _describe(block: Any, array: NDArray[Any]) -> None:
+    block.data, block.size = _from_buffer(_BYTES, array), array.nbytes
+    block.dims = dims = array.ndim
+    block.shape[0:dims] = array.shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,24 @@ static int begin(oip_call *call, const oip_table *table, const uint8_t *data, si
     return 1;
 }
 
+/* Whether the writer has room for everything but the outputs' elements, whatever shapes a run gives them. */
+static int has_room(const oip_server *server, const oip_call *call) {
+    enum { VARINT = 10, AROUND = 4 + (4 + OIP_MAX_DIMS) * VARINT };
+    const oip_route *route = call->route;
+    size_t left = server->answer_bytes;
+    const size_t fixed[] = {route->head.size, call->request.id.size, route->parameters.size, 1 + VARINT + OIP_ID_TEXT};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        if (fixed[i] > left) return 0;
+        left -= fixed[i];
+    }
+    for (size_t i = 0; i < call->choices; i++) {
+        const size_t field = route->output[call->chosen[i]].field.size;
+        if (field > left || left - field < AROUND) return 0;
+        left -= field + AROUND;
+    }
+    return 1;
+}
+
 static void put_descriptor(writer *w, const oip_spec *spec, const int64_t *shape, size_t dims) {
     size_t packed = 0;
     for (size_t i = 0; i < dims; i++) packed += varint_size((uint64_t)shape[i]);
@@ -187,7 +205,7 @@ static int64_t run_network(oip_server *server, oip_call *call, const uint8_t *da
 
 int64_t oip_answer(oip_server *server, const oip_table *table, oip_call *call, const uint8_t *data, size_t size) {
     if (!begin(call, table, data, size)) return OIP_PASS;
-    if (call->route->network == NULL) return OIP_BEGUN;
+    if (call->route->network == NULL) return has_room(server, call) ? OIP_BEGUN : OIP_PASS;
     const int64_t written = run_network(server, call, data, size);
     call->route = NULL;
     return written;

@@ -34,7 +34,7 @@ class Proof:
 
     Numbers are at most 2^53 - 1. `max_output_difference` is the shortest decimal number that reads back the same, as
     `repr` gives it, or "inf". Times are milliseconds since 1970, latencies nanoseconds. `seal` is empty until
-    `sealed`.
+    `sealed`. `unverified` stands in the canonical form only where it is true, as proofs of before it existed say.
     """
 
     model: str
@@ -59,6 +59,7 @@ class Proof:
     node: str
     time_ms: int
     seal: bytes = b""
+    unverified: bool = False
 
 
 def fact(proof: Proof) -> dict[str, canonical.Fact]:
@@ -101,4 +102,6 @@ def _unsealed(proof: Proof) -> dict[str, canonical.Fact]:
         field.name: getattr(proof, field.name) for field in dataclasses.fields(proof) if field.name != "seal"
     }
     form["source"] = proof.source.value
+    if not proof.unverified:
+        del form["unverified"]
     return form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from liam_core import write_binary_network
 from neuralmesh.inference.v1.receipt_pb2 import Receipt
@@ -159,3 +160,52 @@ def test_a_golden_set_is_read_before_it_is_sent(proved, onnx_model, tmp_path):
     assert len(proved.json("versions", "evidence")) == before
     pushed = proved.json("push", "evidence", folder)
     assert [file["path"] for file in pushed["files"]] == ["golden.npz", "net.onnx"]
+
+
+def table(path, offset):
+    """Write an ONNX model that looks rows up in a table of four, and fails for any other index."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "index"], ["value"])],
+        "table",
+        [helper.make_tensor_value_info("index", TensorProto.INT64, ["rows"])],
+        [helper.make_tensor_value_info("value", TensorProto.FLOAT, ["rows"])],
+        [numpy_helper.from_array(np.arange(4, dtype=np.float32) + offset, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+
+
+def test_a_proof_in_which_nothing_was_compared_proves_nothing(suite, tmp_path):
+    """Two versions that fail every example: `prove` exits with 1, and a protected alias does not move."""
+    np.savez(tmp_path / "beyond.npz", index=np.array([9, 9, 9], np.int64))
+    for number, offset in enumerate((0, 100), start=1):
+        table(tmp_path / "table.onnx", offset)
+        suite.run("push", "table", tmp_path / "table.onnx", *(("--golden", tmp_path / "beyond.npz") * (number > 1)))
+        suite.wait_ready("table", number)
+    suite.run("promote", "table", 1)
+    suite.run("protect", "table", "--require-proof")
+    failed = suite.run("prove", "table", 2, code=1)
+    assert "none answered by both" in failed.stdout
+    assert "misses a request that both versions answered (PROOF_INSUFFICIENT)" in failed.stderr
+    refused = suite.run("promote", "table", 2, "--prove", code=1)
+    assert "min_requests is 1, the proof has 0" in refused.stderr
+    said = suite.error("promote", "table", 2, "--prove", "--source", "recorded", code=1)
+    assert "push a version with --golden FILE" in said
+    assert "neuralmesh policy table --receipts all --payloads" in said
+    assert suite.json("versions", "table")[-1]["aliases"] == ["production"]
+
+
+def test_promote_proves_the_version_that_the_move_exposes(proved):
+    """Beside a canary that stays, a new shadow is proved; a state that holds already moves nothing, and says so."""
+    command = ("promote", "evidence", 1, "--alias", "arms")
+    canary = ("--canary", 2, "--share", "10%")
+    proved.run(*command)
+    proved.run("protect", "evidence", "--alias", "arms", "--require-proof")
+    assert proved.json(*command, *canary, "--prove")["alias"]["proof"]["candidate_version"] == 2
+    moved = proved.json(*command, *canary, "--shadow", 3, "--prove")["alias"]
+    assert (moved["proof"]["candidate_version"], moved["state"]["shadow"]["version"]) == (3, 3)
+    again = proved.run(*command, *canary, "--shadow", 3, "--prove").stdout
+    assert f"already (revision {moved['revision']}); nothing moved, and the proof is not kept" in again
+    assert "nothing moved\n" in proved.run(*command, *canary, "--shadow", 3).stdout
+    proved.run(*command)
+    assert "promote without --prove" in proved.error(*command, "--prove", code=2)

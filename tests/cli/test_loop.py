@@ -12,6 +12,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from neuralmesh_server.cli.predict import read_parameters
 from tests.cli.processes import PROGRAM
 
 
@@ -71,6 +72,31 @@ def test_predict_says_who_answered(pushed, version, number):
     trace = pushed.json("trace", found["prediction_id"])
     assert trace["version"]["version"] == number
     assert trace["node"] == "local"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7),
+        ("-7", -7),
+        ("0.5", 0.5),
+        ("1e3", 1000.0),
+        ("true", True),
+        ("false", False),
+        ('"7"', "7"),
+        ("007", "007"),
+        ("True", "True"),
+        ("null", "null"),
+        ("NaN", "NaN"),
+        ("[1]", "[1]"),
+        ("", ""),
+        ("a=b", "a=b"),
+    ],
+)
+def test_parameters_are_numbers_truths_or_text(text, value):
+    """What reads as a JSON number, truth or string is sent as one, and anything else as it was typed."""
+    (read,) = read_parameters([f"name={text}"]).values()
+    assert (type(read), read) == (type(value), value)
 
 
 def test_predict_reads_files(pushed, tmp_path):
@@ -232,3 +258,28 @@ def test_the_doctor_sees_the_services(suite, tmp_path):
     for name in ("kernel", "sqlite", "transport", "registry", "inference", "metrics"):
         assert findings[name]["status"] == "ok", findings[name]
     assert "1 node running" in findings["metrics"]["detail"]
+
+
+def test_predict_sends_parameters_and_shows_those_of_the_answer(pushed):
+    """Parameters are typed, decide the arm of a rollout, and come back with what the answer says; the id is echoed."""
+    pushed.run(
+        "promote", "digits", 1, "--alias", "armed", "--canary", 2, "--share", "50%", "--sticky", "parameter:user"
+    )
+    arms = {}
+    with pushed.client() as client:
+        rows = {"input": np.array([[1, -1, 1, -1]], np.float32)}
+        while "arm" not in client.infer("digits", rows, version="armed", parameters={"user": 1}).parameters:
+            pass  # until the node has followed; the test's own timeout ends this
+        for user in (7, 8, 9, 10, 11, "x"):
+            found = client.infer("digits", rows, version="armed", parameters={"user": user}, request_id="me")
+            arms[user] = found.parameters["arm"]
+            assert found.parameters["digest"] == found.digest
+    command = ("predict", "digits", "--version", "armed", "--input", "input=[1, -1, 1, -1]", "--id", "order 5")
+    for user, arm in arms.items():
+        found = pushed.json(*command, "--parameter", f"user={user}")
+        assert (found["parameters"]["arm"], found["id"]) == (arm, "order 5")
+        assert found["parameters"]["prediction_id"] == found["prediction_id"]
+    assert any(
+        line.split() == ["arm", arms[7]] for line in pushed.run(*command, "--parameter", "user=7").stdout.splitlines()
+    )
+    assert "PARAMETER_INVALID" in pushed.error(*command, "--parameter", "user", code=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from neuralmesh._sync.registry import Registry
 from neuralmesh_server.cli import quantities
 from neuralmesh_server.errors import InvalidArgumentError
 
@@ -102,6 +103,63 @@ def test_a_policy_that_makes_no_sense_is_refused(pushed, options, why):
     before = pushed.json("policy", MODEL)
     assert why in pushed.error("policy", MODEL, *options, code=2)
     assert pushed.json("policy", MODEL) == before
+
+
+def test_a_protection_changes_limit_by_limit(pushed):
+    """Options change the limits they name and keep the others, also before the alias exists; lifting forgets all."""
+    command = ("protect", MODEL, "--alias", "kept", "--require-proof")
+    pushed.run(*command, "--min-agreement", "99%", "--max-difference", "1e-4", "--max-new-errors", 3)
+    pushed.run(*command, "--min-requests", 10, "--require-source", "recorded")
+    pushed.run("promote", MODEL, 1, "--alias", "kept")
+    told = pushed.run(*command, "--max-new-errors", 0, "--max-proof-age", "12h", "--allow-unverified").stdout
+    assert "at least 10 requests that were recorded" in told
+    assert "unverified answers permitted" in told
+    assert pushed.json(*command)["protection"] == {
+        "require_proof": True,
+        "min_agreement_ppm": 990_000,
+        "max_output_difference": "1e-4",
+        "max_new_errors": 0,
+        "max_latency_ratio_ppm": 0,
+        "min_requests": 10,
+        "max_proof_age_seconds": 43_200,
+        "required_source": "SOURCE_RECORDED",
+        "allow_unverified": True,
+    }
+    freed = ("--max-difference", "none", "--require-source", "any", "--refuse-unverified", "--min-agreement", "0%")
+    less = pushed.json(*command, *freed)["protection"]
+    assert (less["max_output_difference"], less["min_agreement_ppm"]) == ("", 0)
+    assert (less["required_source"], less["allow_unverified"]) == ("SOURCE_UNSPECIFIED", False)
+    assert "not recorded, golden or any" in pushed.error(*command, "--require-source", "dreams", code=2)
+    pushed.run("protect", MODEL, "--alias", "kept", "--lift")
+    assert pushed.json(*command)["protection"]["min_requests"] == 0
+
+
+def test_a_change_that_somebody_else_made_meanwhile_is_not_undone(pushed, here, monkeypatch):
+    """When a policy or a protection changes between reading and setting, the command fails and names the conflict."""
+    pushed.run("promote", MODEL, 1, "--alias", "raced")
+    reads = Registry.get_model, Registry.get_alias
+
+    def get_model(registry, model):
+        found = reads[0](registry, model)
+        pushed.run("policy", MODEL, "--max-running", 9)
+        return found
+
+    def get_alias(registry, model, alias):
+        found = reads[1](registry, model, alias)
+        pushed.run("protect", MODEL, "--alias", "raced", "--require-proof", "--min-requests", 9)
+        return found
+
+    monkeypatch.setattr(Registry, "get_model", get_model)
+    monkeypatch.setattr(Registry, "get_alias", get_alias)
+    for arguments in (
+        ("policy", MODEL, "--receipts", "all"),
+        ("protect", MODEL, "--alias", "raced", "--require-proof", "--min-requests", 2),
+    ):
+        code, _, errors = here(*arguments, env=pushed.env)
+        assert (code, "ETAG_MISMATCH" in errors) == (5, True), errors
+    monkeypatch.undo()
+    assert pushed.json("policy", MODEL)["policy"]["limits"]["max_running"] == 9
+    pushed.run("policy", MODEL, "--max-running", 0)
 
 
 def test_a_protected_alias_refuses_and_tells(pushed):

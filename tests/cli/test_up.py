@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from neuralmesh import Client
+from neuralmesh.exceptions import UnavailableError
 from neuralmesh_server.cli.up import service_commands
 from tests.cli.processes import PROGRAM, clean_environment, read_announcement
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,18 +66,68 @@ def test_it_answers_and_stops_its_services(start, tmp_path):
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
-def test_a_service_that_dies_ends_the_suite(start, tmp_path):
-    """When a service is killed, `up` stops the others, says which one ended, and exits with 1."""
+def _services(pid: int) -> dict[str, int]:
+    """Return the services of `up` by name."""
+    return {Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[3].decode(): child for child in _children(pid)}
+
+
+def test_a_killed_registry_comes_back(start, tmp_path, liam_model):
+    """While the registry is gone the node answers, and another one takes over its port and its state."""
+    process = start("--ephemeral", "--data", str(tmp_path))
+    with Client(**read_announcement(process.stdout)) as client:
+        client.promote("m", client.push("m", liam_model, kind="liam.binary_network").version)
+        until(lambda: client.inference.model_ready("m"), "the model is ready")
+        before = _services(process.pid)
+        os.kill(before["registry"], signal.SIGKILL)
+
+        def is_back() -> bool:
+            client.infer("m", {"input": np.ones((1, 4), np.float32)})
+            try:
+                return [model.name for model in client.registry.list_models()] == ["models/m"]
+            except UnavailableError:
+                return False
+
+        until(is_back, "the registry is back")
+        after = _services(process.pid)
+        assert {name for name in before if before[name] != after[name]} == {"registry"}
+        client.promote("m", 1, alias="again")
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "registry ended with exit code -9 and is started again\n")
+
+
+def test_a_service_that_does_not_stay_ends_the_suite(start, tmp_path):
+    """When a service cannot be started again, `up` stops the others, says which one ended, and exits with 1."""
     process = start("--ephemeral", "--data", str(tmp_path))
     read_announcement(process.stdout)
-    victims = {
-        Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[3].decode(): pid for pid in _children(process.pid)
-    }
+    victims = _services(process.pid)
+    (tmp_path / "metrics").rename(tmp_path / "moved")
+    (tmp_path / "metrics").write_text("no folder")
     os.kill(victims["metrics"], signal.SIGKILL)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "error: metrics ended with exit code -9" in errors
+    assert "error: metrics died 5 times; metrics ended with exit code 2" in errors
+    assert errors.count("is started again") == 4
     assert not [pid for pid in victims.values() if Path(f"/proc/{pid}").exists()]
+
+
+def test_services_do_not_outlive_a_killed_suite(start, tmp_path):
+    """When `up` itself is killed, its services stop."""
+    process = start("--ephemeral", "--data", str(tmp_path))
+    read_announcement(process.stdout)
+    services = _services(process.pid)
+    process.kill()
+    process.wait()
+    until(lambda: not any(_runs(pid, name) for name, pid in services.items()), "the services are gone")
+    process.communicate()
+
+
+def _runs(pid: int, name: str) -> bool:
+    """Return whether a process runs a service; one that ended and is not waited for does not."""
+    try:
+        return name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except FileNotFoundError:
+        return False
 
 
 def test_a_taken_port_is_named(start, tmp_path):

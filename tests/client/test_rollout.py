@@ -36,6 +36,13 @@ async def test_policies_and_protections_have_their_methods(registry):
         answer = await client.registry.set_model_policy("m", policy, reason="calm", request_id="one")
         assert (answer.model.policy, answer.model) == (policy, await client.registry.get_model("m"))
         await client.promote("m", 1)
+        for stale in (
+            client.registry.set_model_policy("m", resources.ModelPolicy(), etag='"0"'),
+            client.registry.protect_alias("m", "production", demanded, etag='"1"'),
+        ):
+            with pytest.raises(exceptions.AbortedError) as conflict:
+                await stale
+            assert conflict.value.reason == "ETAG_MISMATCH"
         set_to = await client.registry.protect_alias("m", "production", demanded, reason="care", request_id="two")
         assert set_to.protection == demanded
         with pytest.raises(exceptions.FailedPreconditionError) as caught:

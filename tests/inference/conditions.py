@@ -16,6 +16,7 @@ from neuralmesh import oip
 
 ROWS = np.random.default_rng(3).random((2, 64), dtype=np.float32)
 UNKNOWN = "Request for unknown model: "
+REFUSED_NAME = ("INVALID_ARGUMENT", "NAME_INVALID", "requested model '../x' is not available")
 
 
 def nothing(request: Any) -> None:
@@ -182,6 +183,22 @@ TABLE = [
         "unexpected inference input 'x' for model 'digits'",
     ),
     Row(
+        "unknown-input-of-our-words",
+        "ModelInfer",
+        infer(set_input(name="in its shape")),
+        "INVALID_ARGUMENT",
+        "INPUT_INVALID",
+        "unexpected inference input 'in its shape' for model 'digits'",
+    ),
+    Row(
+        "datatype-of-our-words",
+        "ModelInfer",
+        infer(set_input(datatype="has the shape")),
+        "INVALID_ARGUMENT",
+        "INPUT_INVALID",
+        "inference input 'input' data-type is",
+    ),
+    Row(
         "no-input",
         "ModelInfer",
         oip.ModelInferRequest(model_name="digits", model_version="1"),
@@ -319,6 +336,7 @@ TABLE = [
         "requested model 'x' is not available",
         triton="INVALID_ARGUMENT",
     ),
+    Row("statistics-name", "ModelStatistics", oip.ModelStatisticsRequest(name="../x"), *REFUSED_NAME),
     Row(
         "statistics-version",
         "ModelStatistics",
@@ -370,5 +388,12 @@ TABLE = [
         "NOT_SUPPORTED",
         "'repository_name' specification is not supported",
     ),
-    Row("index", "RepositoryIndex", oip.RepositoryIndexRequest(repository_name="r"), "UNIMPLEMENTED", "NOT_SUPPORTED"),
+    Row(
+        "index",
+        "RepositoryIndex",
+        oip.RepositoryIndexRequest(repository_name="r"),
+        "UNIMPLEMENTED",
+        "NOT_SUPPORTED",
+        "'repository_name' specification is not supported",
+    ),
 ]

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liam_core import BinaryNetwork
 from neuralmesh_server.errors import InternalError, InvalidArgumentError
 from neuralmesh_server.inference.backends import warmup
 from neuralmesh_server.inference.backends.backend import LoadError
-from neuralmesh_server.inference.backends.liam import LiamBackend
+from neuralmesh_server.inference.backends.liam import LiamBackend, LiamModel
 from neuralmesh_server.inference.backends.onnx import OnnxBackend
 from neuralmesh_server.inference.backends.onnx_scan import ScanError, scan
 from neuralmesh_server.inference.tensors import DTYPES, Signature, TensorSpec, from_raw, to_raw
@@ -173,3 +174,12 @@ def test_outputs_may_be_declared_in_another_order(tmp_path: Path) -> None:
     assert warmup.check(model, Signature((X,), (LABEL, SCORES), "label")).raw
     swapped = warmup.check(model, Signature((X,), (SCORES, LABEL), "label"))
     assert (swapped.raw, swapped.label_index) == (False, 1)
+
+
+def test_rows_of_a_network_never_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the clock sees no difference between one row and many, a row still counts, so that rows stay bounded."""
+    monkeypatch.setattr(warmup, "_time", lambda *_: 100)
+    path = tmp_path / "n.safetensors"
+    models.small_liam(path)
+    checked = warmup.check(LiamModel(BinaryNetwork.open(path)), None)
+    assert (checked.raw, checked.base_ns, checked.row_ns) == (True, 99, 1)

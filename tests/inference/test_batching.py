@@ -28,7 +28,7 @@ from neuralmesh_server.inference.tensors import from_raw, to_raw
 from neuralmesh_server.inference.traffic import joining
 from neuralmesh_server.inference.traffic.lanes import Result
 from tests.inference import models
-from tests.inference.rollouts import Gate, Model, Node, policy, replica, request, version
+from tests.inference.rollouts import Gate, Model, Node, Run, policy, replica, request, version
 from tests.inference.test_lanes import entered, turns, value
 
 TEN = policy(batching=Batching(max_rows=10, max_delay_us=0))
@@ -85,6 +85,53 @@ async def test_while_a_batch_runs_the_next_one_collects(node: Node) -> None:
     assert loaded.runner.batches == [1, 5]
     assert [result.batch_rows for result in results] == [0, 5, 5, 5, 5, 5]
     assert [value(result) for result in results[1:]] == [0, 1, 2, 3, 4]
+
+
+async def test_a_batch_waits_at_the_level_of_its_most_urgent_request(node: Node) -> None:
+    """A request of a high priority takes the batch along in which it runs, past what is less urgent."""
+    gate, order = Gate(), list[str]()
+
+    def named(name: str) -> Run:
+        def work(x: np.ndarray) -> np.ndarray:
+            order.append(name)
+            return gate(x)
+
+        return work
+
+    held = replace(TEN, limits=Limits(max_running=1))
+    versions = [version(number, named(str(number)), threaded=True) for number in (1, 2, 3)]
+    tasks = [run(node, versions[0], held)]
+    await entered(gate)
+    for number, priority in ((1, 9), (2, 5)):
+        tasks.append(run(node, versions[number], held, parameters={"priority": priority}))
+        while not (asked := _asked(node, versions[number])):  # noqa: ASYNC110 - until its batch waits
+            await asyncio.sleep(0)
+    tasks.append(run(node, versions[1], held, parameters={"priority": 1}))
+    await turns()
+    assert [ask.level for ask in asked] == [5]
+    gate.open()
+    await asyncio.gather(*tasks)
+    assert order == ["1", "2", "3"]
+
+
+def _asked(node: Node, loaded: LoadedModel) -> list[Any]:
+    """Return the batches of a version that wait for their place."""
+    return [ask for group in node.lanes._batches._groups.values() if group.loaded is loaded for ask in group.asked]
+
+
+async def test_a_version_that_is_loaded_again_shares_no_batch_with_its_old_copy(node: Node) -> None:
+    """A request runs on the copy that was loaded when it came, also while the old one's batch collects."""
+    gate = Gate()
+    old = version(1, gate, threaded=True)
+    first = run(node, old)
+    await entered(gate)
+    waiting = run(node, old)
+    await turns()
+    new = version(1, lambda x: x * 2, threaded=True)
+    assert value(await run(node, new)) == 2.0
+    gate.open()
+    assert [value(one) for one in await asyncio.gather(first, waiting)] == [1.0, 1.0]
+    assert old.runner.batches == [1, 1]
 
 
 async def test_a_full_batch_does_not_wait(node: Node) -> None:

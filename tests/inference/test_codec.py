@@ -13,7 +13,6 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from liam_core import BinaryNetwork
-from liam_core import oip as codec
 from liam_core.kernel import ffi, lib
 from neuralmesh import oip, receipts
 from neuralmesh_server import prediction_id
@@ -23,7 +22,7 @@ from neuralmesh_server.inference import convert, inputs
 from neuralmesh_server.inference.backends import warmup
 from neuralmesh_server.inference.backends.execution import Output
 from neuralmesh_server.inference.backends.liam import LiamModel
-from neuralmesh_server.inference.hot import Hot
+from neuralmesh_server.inference.hot import RECEIPTS, Hot
 from neuralmesh_server.inference.policy import MILLION, ModelPolicy, ReceiptMode, Receipts
 from neuralmesh_server.inference.reporting.activity import Activity
 from neuralmesh_server.inference.serving import LoadedModel, Route, Served, Serving, Snapshot
@@ -38,7 +37,7 @@ KEPT = ModelPolicy(receipts=Receipts(ReceiptMode.ALL, MILLION))
 class Node:
     """A version of four features and three classes, and what answers for it."""
 
-    def __init__(self, network: BinaryNetwork, policy: ModelPolicy = KEPT) -> None:
+    def __init__(self, network: BinaryNetwork, policy: ModelPolicy = KEPT, room: int = RECEIPTS) -> None:
         runner = LiamModel(network)
         signature = Signature(runner.signature.inputs, runner.signature.outputs, "label")
         checked = warmup.check(runner, signature)
@@ -58,7 +57,7 @@ class Node:
             )
         )  # fmt: skip
         self.issuer = prediction_id.Issuer("edge", KEY, 1000)
-        self.hot = Hot(serving=self.serving, activity=self.activity, issuer=self.issuer, node="edge")
+        self.hot = Hot(serving=self.serving, activity=self.activity, issuer=self.issuer, node="edge", room=room)
 
     def expected(self, data: bytes, issued: str) -> oip.ModelInferResponse:
         """Return what the ordinary way answers, but for the id."""
@@ -314,14 +313,21 @@ def test_receipts_name_the_answer(network: BinaryNetwork, wanted: list[str]) -> 
 
 def test_receipts_beyond_the_room_are_counted(network: BinaryNetwork) -> None:
     """When nobody drains receipts, the oldest are kept, later ones counted; after a drain there is room again."""
-    ring = codec.Receipts(3)
-    block = ring.block
-    assert len(ring.take()) == 0
-    block.written = block.taken = 5
-    block.written += 2
-    assert len(ring) == 2
-    assert len(ring.take()) == 2
-    assert ring.dropped == 0
+    node = Node(network, room=3)
+    data = request().SerializeToString()
+
+    def answered() -> bytes:
+        answer = node.hot.answer(data)
+        assert answer is not None
+        issued = oip.ModelInferResponse.FromString(answer).parameters["prediction_id"].string_param
+        return base64.urlsafe_b64decode(issued.rsplit(".", 1)[1])
+
+    issued = [answered() for _ in range(5)]
+    assert [record["id"].tobytes() for record in node.hot.drain_receipts()] == issued[:3]
+    assert node.hot.dropped_receipts == 2
+    following = answered()
+    assert [record["id"].tobytes() for record in node.hot.drain_receipts()] == [following]
+    assert node.hot.dropped_receipts == 2
 
 
 def test_a_share_of_predictions_gets_receipts(network: BinaryNetwork) -> None:

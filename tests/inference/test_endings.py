@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from neuralmesh import AsyncClient, exceptions, oip
-from neuralmesh_server.errors import UnavailableError
+from neuralmesh_server.errors import DeadlineExceededError
 from neuralmesh_server.inference.app import RUN_THREADS, InferenceApp
 from neuralmesh_server.inference.backends.ending import Ended, EndedError, Ending
 from neuralmesh_server.inference.holding import opening
@@ -86,21 +87,22 @@ async def test_a_stopping_node_ends_its_runs(suite: Suite) -> None:
     endless = asyncio.create_task(client.infer("looping", looping(ENDLESS)))
     while not node._execution._ended._waiting:  # noqa: ASYNC110 - there is nothing to wait for
         await asyncio.sleep(0)
+    node._server._settings = replace(node._server._settings, drain_seconds=2.0)  # after the last call, which is due
     await asyncio.wait_for(node.stop(), PATIENCE / 4)
-    with pytest.raises(exceptions.NeuralMeshError):
+    with pytest.raises(exceptions.DeadlineExceededError, match="this node stops"):
         await endless
 
 
-async def test_runs_that_are_closed_say_that_the_node_stops(suite: Suite) -> None:
-    """A run that is ended by the shutdown, and not by a deadline, is NOT_SERVING."""
+async def test_runs_that_are_closed_do_not_say_that_nothing_ran(suite: Suite) -> None:
+    """A run that is ended by the shutdown is DEADLINE_EXCEEDED, since UNAVAILABLE promises that nothing ran."""
     node, _ = await looping_node(suite)
     served = node._serving.snapshot().resolve("looping", "1").loaded
     run = asyncio.create_task(node._execution.run(served, 1, None, looping(ENDLESS)))
     await asyncio.sleep(0)
     node._execution.close()
-    with pytest.raises(UnavailableError) as failure:
+    with pytest.raises(DeadlineExceededError, match="this node stops") as failure:
         await run
-    assert failure.value.reason == "NOT_SERVING"
+    assert failure.value.reason == "DEADLINE_EXPIRED"
 
 
 async def test_a_version_whose_warm_up_never_ends_fails(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

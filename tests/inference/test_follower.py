@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from neuralmesh_server.inference.holding.follower import Follower, NodeNameTakenError
+from neuralmesh_server.inference.holding.follower import Follower, Keeper, NodeNameTakenError
 from neuralmesh_server.inference.holding.replica import ModelRecord, Replica, SnapshotPart, Step
 from neuralmesh_server.inference.links import LinkError
 from tests.inference.conftest import PATIENCE
@@ -136,3 +137,41 @@ async def test_a_name_that_is_taken_ends_the_follower() -> None:
     taken = LinkError("NODE_KEY_CONFLICT", "taken", unreachable=False)
     with pytest.raises(NodeNameTakenError, match="NEURALMESH_NODE"):
         await follow(Script(register=[taken]))
+
+
+class FullOnce:
+    """A disk that is full at the first write."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.kept: list[bytes] = []
+        self.done = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def encode(self, replica: Replica, effective: Mapping[tuple[str, str], int]) -> bytes:
+        """Return the revision."""
+        del effective
+        return b"%d" % replica.revision
+
+    def save(self, content: bytes) -> None:
+        """Fail once, then keep."""
+        self.attempts += 1
+        if self.attempts == 1:
+            raise OSError(errno.ENOSPC, "no space left")
+        self.kept.append(content)
+        self._loop.call_soon_threadsafe(self.done.set)
+
+
+async def test_a_replica_that_was_not_kept_is_kept_later() -> None:
+    """A write that fails is tried again without another change of the registry, and then no more."""
+    store = FullOnce()
+    replica = Replica()
+    keeper = Keeper(store, replica, dict, pause=0.01)
+    task = asyncio.create_task(keeper.run())
+    keeper.mark()
+    await asyncio.wait_for(store.done.wait(), PATIENCE)
+    assert (store.attempts, store.kept) == (2, [b"0"])
+    assert await keeper.keep(), "nothing is new"
+    assert store.attempts == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -152,20 +152,28 @@ async def test_every_answer_of_a_swap_belongs_to_its_version(suite: Suite, node:
 
 POLICIES = {
     "limits": ModelPolicy(limits=Limits(max_running=1)),
-    "batching": ModelPolicy(batching=Batching(8, 100)),
     "payloads": ModelPolicy(receipts=Receipts(ReceiptMode.ALL, 1_000_000, payloads=True)),
 }
 
 
 @pytest.mark.parametrize("name", POLICIES)
 async def test_routes_that_need_more_take_the_ordinary_way(node: InferenceApp, name: str) -> None:
-    """A model whose policy queues, joins or keeps requests is not answered the short way, and is again without it."""
+    """A model whose policy queues or keeps requests is not answered the short way, and is again without it."""
     snapshot = node._serving.snapshot()
     assert node._hot.answer(request("2")) is not None
     routes = {key: Route(route.served, policy=POLICIES[name]) for key, route in snapshot.routes.items()}
     node._serving.replace(replace(snapshot, routes=routes))
     assert node._hot.answer(request("2")) is None
     node._serving.replace(snapshot)
+    assert node._hot.answer(request("2")) is not None
+
+
+async def test_a_quick_version_keeps_the_short_way_under_batching(node: InferenceApp) -> None:
+    """What is quick is never joined, so a policy for batches does not slow it down."""
+    snapshot = node._serving.snapshot()
+    batching = ModelPolicy(batching=Batching(8, 100))
+    routes = {key: Route(route.served, policy=batching) for key, route in snapshot.routes.items()}
+    node._serving.replace(replace(snapshot, routes=routes))
     assert node._hot.answer(request("2")) is not None
 
 

@@ -17,8 +17,9 @@ from neuralmesh_server.inference.backends.execution import Output
 from neuralmesh_server.inference.policy import DEFAULT, Limits, ModelPolicy
 from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.inference.serving import LoadedModel
-from neuralmesh_server.inference.traffic.admission import Admission, Want
+from neuralmesh_server.inference.traffic.admission import Admission
 from neuralmesh_server.inference.traffic.lanes import Result
+from neuralmesh_server.inference.traffic.lines import Want
 from neuralmesh_server.runtime.status import to_status
 from tests.inference.rollouts import Gate, Node, policy, request, version
 
@@ -35,9 +36,9 @@ async def node() -> AsyncIterator[Node]:
 
 def run(node: Node, loaded: LoadedModel, held: ModelPolicy = DEFAULT, **fields: Any) -> asyncio.Task[Result]:
     """Begin to run a request."""
-    caller = Caller(deadline=fields.pop("deadline", None))
+    caller, shared = Caller(deadline=fields.pop("deadline", None)), fields.pop("shared", False)
     sent = request(model=loaded.model, **fields)
-    return asyncio.ensure_future(node.lanes.run(held, loaded, sent, reading.read(loaded, sent), caller))
+    return asyncio.ensure_future(node.lanes.run(held, loaded, sent, reading.read(loaded, sent), caller, shared=shared))
 
 
 def value(result: Result) -> float:
@@ -162,7 +163,7 @@ async def test_a_caller_that_leaves_takes_its_request_along(node: Node) -> None:
 
 async def test_a_caller_that_leaves_as_it_is_let_in_gives_its_place_back() -> None:
     """A place that was granted to somebody who left in the same moment goes to the next one."""
-    admission, want = Admission(1), Want(5, threaded=True, until=None, cost_ns=0)
+    admission, want = Admission(1), Want(1, 5, threaded=True, until=None, cost_ns=0)
     place = await admission.admit("m", Limits(), want)
     waiting = [asyncio.ensure_future(admission.admit("m", Limits(), want)) for _ in range(2)]
     await turns()
@@ -176,14 +177,14 @@ async def test_a_caller_that_leaves_as_it_is_let_in_gives_its_place_back() -> No
 
 async def test_nothing_is_left_of_those_who_left() -> None:
     """A ticket whose caller went away is not kept until its turn would have come."""
-    admission, want = Admission(1), Want(5, threaded=True, until=None, cost_ns=0)
+    admission, want = Admission(1), Want(1, 5, threaded=True, until=None, cost_ns=0)
     place = await admission.admit("m", Limits(), want)
     waiting = [asyncio.ensure_future(admission.admit("m", Limits(), want)) for _ in range(5)]
     await turns()
     for task in waiting:
         task.cancel()
     await asyncio.wait(waiting)
-    assert admission._lanes["m"].threaded.all() == []
+    assert admission._lanes["m"].shares[1].threaded.all() == []
     place.release()
     assert admission._lanes == {}
 

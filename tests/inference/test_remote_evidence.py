@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from neuralmesh import oip
+from neuralmesh import exceptions, oip
 from neuralmesh.inference.v1 import node_service_pb2, receipt_pb2
 from neuralmesh.registry.v1 import resources_pb2
 from neuralmesh_server.inference.app import InferenceApp
@@ -48,11 +48,15 @@ async def test_receipts_say_how_far_an_answer_can_be_trusted(
     assert (again.verdict, again.numerics) == (node_service_pb2.ReplayPredictionResponse.VERDICT_IDENTICAL, wanted)
 
 
-async def test_a_proof_compares_with_the_upstream(suite: Suite, behind: InferenceApp) -> None:
-    """A candidate that another server runs is proved beside the current version on recorded requests."""
+@pytest.mark.parametrize("expected", [False, True])
+async def test_a_proof_compares_with_the_upstream(suite: Suite, behind: InferenceApp, expected: bool) -> None:
+    """A candidate that another server runs is proved on recorded requests; the proof says whether what ran was."""
     node = await suite.start_node("front")
     client = suite.client(node)
-    await push_remote(client, "digits", behind.endpoint, "digits", version="1", signature=models.DIGITS)
+    digest = (await client.registry.get_version("digits", 1)).digest if expected else ""
+    await push_remote(
+        client, "digits", behind.endpoint, "digits", version="1", signature=models.DIGITS, expects_digest=digest
+    )
     await client.promote("digits", 1)
     await client.registry.set_model_policy("digits", RECORD_ALL)
     await when(
@@ -64,7 +68,16 @@ async def test_a_proof_compares_with_the_upstream(suite: Suite, behind: Inferenc
         await ask(client, "digits", "production")
     proof = await client.node.prove_candidate("digits", 2, source=resources_pb2.Proof.SOURCE_RECORDED)
     assert (proof.requests, proof.rows, proof.agreeing_rows, proof.identical_requests) == (3, 15, 15, 3)
-    assert (proof.baseline_errors, proof.candidate_errors) == (0, 0)
+    assert (proof.baseline_errors, proof.candidate_errors, proof.unverified) == (0, 0, not expected)
+    protection = resources_pb2.AliasProtection(require_proof=True)
+    await client.registry.protect_alias("digits", "production", protection)
+    if not expected:
+        with pytest.raises(exceptions.FailedPreconditionError) as failure:
+            await client.promote("digits", 2, proof=proof)
+        assert failure.value.metadata["limit"] == "allow_unverified"
+        protection.allow_unverified = True
+        await client.registry.protect_alias("digits", "production", protection)
+    assert (await client.promote("digits", 2, proof=proof)).alias.proof == proof
 
 
 async def test_a_canary_splits_between_a_network_and_an_upstream(suite: Suite, behind: InferenceApp) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -288,6 +289,25 @@ async def test_cancellation_passes_on(suite: Suite, fake: FakeUpstream, node: In
     await asyncio.wait_for(fake.cancelled.wait(), PATIENCE)
     with pytest.raises(asyncio.CancelledError):
         await call
+
+
+async def test_a_stopping_node_says_that_an_upstream_may_have_run(
+    suite: Suite, fake: FakeUpstream, node: InferenceApp
+) -> None:
+    """A call that the upstream works on when the node's time to stop is over is INTERNAL, and cancelled there."""
+
+    async def hang(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        await asyncio.Event().wait()
+
+    fake.answer = hang
+    call = asyncio.create_task(suite.client(node).infer("far", {"x": X}, timeout=PATIENCE))
+    await asyncio.wait_for(fake.reached.wait(), PATIENCE)
+    node._server._settings = replace(node._server._settings, drain_seconds=2.0)  # after the last call, which is due
+    await node.stop()
+    with pytest.raises(exceptions.InternalError, match="may have run") as caught:
+        await call
+    assert caught.value.reason == "UPSTREAM_FAILED"
+    await asyncio.wait_for(fake.cancelled.wait(), PATIENCE)
 
 
 async def test_limits_hold_for_what_runs_elsewhere(suite: Suite, fake: FakeUpstream, node: InferenceApp) -> None:

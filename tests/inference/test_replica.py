@@ -191,13 +191,13 @@ def test_policies_follow_the_digest() -> None:
         ({"receipts": RECEIPTS}, False),
         ({"receipts": RECEIPTS | {"content": "digests"}}, True),
         ({"receipts": RECEIPTS | {"mode": "off"}}, True),
-        ({"batching": {"max_rows": 2, "max_delay_us": 0}}, False),
+        ({"batching": {"max_rows": 2, "max_delay_us": 0}}, True),
         ({"limits": {"max_running": 1, "max_queued": 0, "max_wait_ms": 0}}, False),
         ({"limits": {"max_running": 0, "max_queued": 9, "max_wait_ms": 9}}, True),
     ],
 )
 def test_a_plain_policy_holds_no_request_back(fact: dict[str, Any], *, plain: bool) -> None:
-    """Batching, a bound on running requests and kept payloads take a model off the straight way."""
+    """A bound on running requests and kept payloads take a model off the straight way; batches join no quick request."""
     assert policy.read(fact).plain is plain
 
 

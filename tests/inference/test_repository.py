@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+import time
+import weakref
 
 import grpc
 import numpy as np
 import pytest
 
 from neuralmesh import exceptions, oip
+from neuralmesh_server.errors import DeadlineExceededError
 from neuralmesh_server.inference.app import InferenceApp
 from neuralmesh_server.inference.holding import loader, opening
+from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.settings import SettingsError
 from tests.inference import models
 from tests.inference.conftest import PATIENCE, Suite, push_digits, when, when_ready, when_settled
@@ -227,6 +233,33 @@ async def test_dependents_may_be_named(node: InferenceApp) -> None:
     assert (await call(node, "RepositoryModelUnload", request)).isUnloaded
 
 
+async def test_a_change_ends_with_its_deadline_and_is_made_whole(
+    node: InferenceApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk hangs callers get their deadline or go away; what is kept and what is served agree afterwards."""
+    repository, store = node._repository, node._repository._store
+    entered, release, change = threading.Event(), threading.Event(), store.change
+
+    def hanging(model: str, *, unloaded: bool) -> frozenset[str]:
+        entered.set()
+        assert release.wait(PATIENCE)
+        return change(model, unloaded=unloaded)
+
+    monkeypatch.setattr(store, "change", hanging)
+    gone = asyncio.create_task(repository.unload("digits"))
+    await asyncio.to_thread(entered.wait, PATIENCE)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    for late in (repository.load, repository.unload):
+        with pytest.raises(DeadlineExceededError) as failure:
+            await late("other", Caller(time.monotonic() + 0.05))
+        assert failure.value.reason == "DEADLINE_EXPIRED"
+    release.set()
+    await asyncio.gather(*repository._changes)
+    assert store.load() == node._loader.unloaded == {"digits", "other"}
+
+
 async def test_requests_that_run_are_answered(suite: Suite) -> None:
     """An unload lets the requests finish that run, and the index says UNLOADING until they have."""
     node = await suite.start_node()
@@ -254,6 +287,28 @@ async def test_counters_outlive_an_unload(node: InferenceApp, suite: Suite) -> N
     await client.infer("digits", {"input": ROWS})
     (one,) = (await client.inference.model_statistics("digits", 1)).model_stats
     assert one.inference_stats.success.count == 2
+
+
+async def test_unloaded_versions_leave_their_sums_alone(node: InferenceApp, suite: Suite) -> None:
+    """The block in which a version was counted goes with it; its statistics are still listed, and added to."""
+    client = suite.client(node)
+    await client.infer("digits", {"input": ROWS})
+    block = weakref.ref(node._activity.version("digits", 1, *_identity(node, 1)).stats._memory)
+    for round_ in range(2):
+        await unload(node)
+        gc.collect()
+        node._published()
+        assert [one.model for one in node._activity] == ["other"]
+        (one,) = (await client.inference.model_statistics("digits", 1)).model_stats
+        assert one.inference_stats.success.count == 1 + round_
+        await load(node)
+        await client.infer("digits", {"input": ROWS})
+    assert block() is None
+
+
+def _identity(node: InferenceApp, version: int) -> tuple[str, int]:
+    loaded = node._serving.snapshot().served["digits", version].loaded
+    return loaded.digest, loaded.uid
 
 
 async def test_a_damaged_list_of_unloaded_models_stops_the_start(node: InferenceApp, suite: Suite) -> None:

@@ -141,7 +141,7 @@ def test_a_wrong_input_is_named(fault: str) -> None:
         reading.read(echo(datatype, "x"), message)
     assert code_of(failure.value) is StatusCode.INVALID_ARGUMENT
     assert failure.value.reason == "INPUT_INVALID"
-    assert failure.value.metadata == {"input": name}
+    assert failure.value.metadata == {"input": name, "problem": failure.value.metadata["problem"]}
     assert why in failure.value.message
 
 
@@ -161,18 +161,19 @@ def test_a_missing_raw_buffer_names_the_input_without_one() -> None:
     """With fewer buffers than inputs, the first input without a buffer is named."""
     with pytest.raises(NeuralMeshError, match="1 raw buffers for 2 inputs") as failure:
         reading.read(echo("FP32", "x", "y"), request(tensor(), tensor("y"), raw=(X,)))
-    assert failure.value.metadata == {"input": "y"}
+    assert failure.value.metadata == {"input": "y", "problem": "buffers missing"}
 
 
 @pytest.mark.parametrize(
     ("outputs", "why"),
-    [([{"name": "nope"}], "is unknown"), ([{"name": "out-x"}, {"name": "out-x"}], "requested twice")],
+    [([{"name": "nope"}], "is unknown"), ([{"name": "out-x"}, {"name": "out-x"}], "is requested twice")],
 )
 def test_a_wrong_output_is_named(outputs: list[dict[str, str]], why: str) -> None:
     """An unknown or repeated output is OUTPUT_INVALID and named."""
     with pytest.raises(NeuralMeshError, match=why) as failure:
         reading.read(echo("FP32", "x"), request(tensor(), raw=(X,), outputs=outputs))
-    assert (failure.value.reason, failure.value.metadata) == ("OUTPUT_INVALID", {"output": outputs[-1]["name"]})
+    facts = {"output": outputs[-1]["name"], "problem": why.removeprefix("is ")}
+    assert (failure.value.reason, failure.value.metadata) == ("OUTPUT_INVALID", facts)
 
 
 @pytest.mark.parametrize(

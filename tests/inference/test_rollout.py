@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +20,7 @@ from neuralmesh_server.inference.policy import DEFAULT
 from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.inference.serving import Serving, publish
 from neuralmesh_server.inference.traffic.rollout import CANARY, STABLE, Assigner, unit_hash, unit_key, unit_of, within
-from tests.inference.rollouts import Node, replica, request, version
+from tests.inference.rollouts import Gate, Node, replica, request, version
 
 MILLION = 1_000_000
 
@@ -175,6 +177,27 @@ async def test_without_the_stable_version_the_last_one_answers(node: Node) -> No
     assert (await answered(node))[0] == 3
     (report,) = node.rollouts.reports()
     assert report.counts.unassigned == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "code"), [(None, "CANCELLED"), (60.0, "CANCELLED"), (0.01, "DEADLINE_EXCEEDED")], ids=str
+)
+async def test_a_call_that_is_cut_at_its_deadline_counts_against_the_version(left: float | None, code: str) -> None:
+    """A passed deadline cancels a call as a caller does that goes away; only the latter is the caller's fault."""
+    node, gate = Node(), Gate()
+    loaded = version(2, gate, threaded=True)
+    node.serve(replica(9, 2, canary(MILLION)), version(1), loaded)
+    deadline = None if left is None else time.monotonic() + left
+    call = asyncio.ensure_future(node.answering.answer(request(id="unit"), Caller(deadline)))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert loaded.activity.errors == {code: 1}
+    (report,) = node.rollouts.reports()
+    assert report.counts.canary.failures == (code != "CANCELLED")
+    gate.open()
+    await node.close()
 
 
 class Moves(RuleBasedStateMachine):

@@ -18,6 +18,7 @@ from neuralmesh_server.metrics.app import MetricsApp
 from neuralmesh_server.settings import MetricsSettings, ServerSettings
 from tests.inference import models
 from tests.inference.conftest import ANY_PORT, PATIENCE, Suite, push_digits, when, when_ready
+from tests.inference.test_endings import ENDLESS, push_looping
 from tests.inference.test_rollout import is_canary
 
 ROWS = np.random.default_rng(7).random((2, 64), dtype=np.float32)
@@ -82,8 +83,7 @@ async def test_a_rollout_from_promotion_to_figures(suite: Suite, metrics: Metric
     canaries = sum(version == 2 for version in met.values())
     assert (step.stable.requests, step.stable.units) == (120 - canaries, 120 - canaries)
     assert (step.canary.requests, step.canary.units) == (canaries + 1, canaries)
-    assert step.shadow.compared == 121
-    assert step.shadow.agreed >= step.stable.requests
+    assert (step.shadow.compared, step.shadow.agreed) == (step.stable.requests, step.stable.requests)
     assert (step.stable.failures, step.canary.failures) == (0, 0)
 
 
@@ -188,10 +188,46 @@ async def test_a_cancelled_call_leaves_the_queue(suite: Suite, node: InferenceAp
     assert (await client.infer("digits", {"input": ROWS})).version == 1
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["unary", "stream"])
+async def test_a_canary_that_hangs_fails(suite: Suite, *, streamed: bool) -> None:
+    """A call whose deadline passes while a version works is that version's failure, and not its caller's."""
+    node = await suite.start_node()
+    client = suite.client(node)
+    for number in (1, 2):
+        await push_looping(client, number)
+    await client.promote("looping", 1, canary=(2, 1.0))
+    await when_ready(node, "looping", 1, 2)
+    await when(node, lambda snapshot: ("looping", "production") in snapshot.aliases)
+    request = oip.ModelInferRequest(model_name="looping")
+    request.inputs.add(name="x", datatype="INT64", shape=[1, 1])
+    request.raw_input_contents.append(np.array([ENDLESS], np.int64).tobytes())
+    data = request.SerializeToString()
+    async with grpc.aio.insecure_channel(str(node.endpoint)) as channel:
+        if streamed:
+            method = channel.stream_stream(f"/{oip.SERVICE.full_name}/ModelStreamInfer")
+            calls = [method(iter([data]), timeout=0.4) for _ in range(2)]
+        else:
+            method = channel.unary_unary(f"/{oip.SERVICE.full_name}/ModelInfer")
+            calls = [method(data, timeout=0.4) for _ in range(2)]
+        assert {await call.code() for call in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
+    loaded = node._serving.snapshot().resolve("looping", "2").loaded
+    async with asyncio.timeout(PATIENCE):
+        while loaded.activity.errors.total() != len(calls):  # noqa: ASYNC110 - there is nothing to wait for
+            await asyncio.sleep(0.01)
+    assert loaded.activity.errors == {"DEADLINE_EXCEEDED": len(calls)}
+    (stats,) = (await client.inference.model_statistics("looping", 2)).model_stats
+    assert stats.inference_stats.fail.count == len(calls)
+    (step,) = node._rollouts.reports()
+    assert (step.counts.canary.requests, step.counts.canary.failures) == (len(calls), len(calls))
+    assert {failure.code for failure in step.counts.first_failures} == {"DEADLINE_EXCEEDED"}
+
+
 def _slow_down(node: InferenceApp) -> None:
     """Let the node believe that its versions are slow, so that they run in threads on any machine."""
     for served in node._serving.snapshot().served.values():
         served.loaded.runner.predictable_cost = False  # type: ignore[misc]
+    node._hot._prepared = {}  # what it prepared was quick
+    node._hot._prepare()
 
 
 def _left(node: InferenceApp) -> asyncio.Event:
@@ -200,11 +236,11 @@ def _left(node: InferenceApp) -> asyncio.Event:
     admission = node._lanes._admission
     unreserve = admission.unreserve
 
-    def watched(model: str) -> None:
-        unreserve(model)
+    def watched(*given: object) -> None:
+        unreserve(*given)
         event.set()
 
-    admission.unreserve = watched  # type: ignore[method-assign]
+    admission.unreserve = watched  # type: ignore[method-assign, assignment]
     return event
 
 

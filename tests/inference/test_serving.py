@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 from dataclasses import replace
@@ -174,3 +175,26 @@ def test_any_text_resolves_or_gets_a_domain_error(model: str, version: str) -> N
     for name in (model, "m"):
         with contextlib.suppress(NeuralMeshError):
             assert current.resolve(name, version).loaded.version == 1
+
+
+async def test_nothing_is_left_of_a_wait_that_was_given_up() -> None:
+    """A caller that no longer waits for a snapshot is forgotten at once, and not at the next snapshot."""
+    serving = Serving()
+    waits = [asyncio.ensure_future(serving.when(lambda _: False)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.wait(waits)
+    assert serving._waiting == []
+
+
+def test_without_an_alias_the_newest_ready_version_answers() -> None:
+    """Each model without a default alias has its own newest version, in whatever order they became ready."""
+    current = snapshot(replica(9, 12), 10, 9, 11, 2)
+    assert current.resolve("m", "").loaded.version == 11
+
+
+def test_aliases_are_listed_by_version() -> None:
+    """Every version has the aliases that resolve to it, in order; one without any has no entry."""
+    current = snapshot(replica(9, 3, production=2, beta=1, alpha=2), 1, 2, 3)
+    assert current.aliases_by_version() == {("m", 2): ["alpha", "production"], ("m", 1): ["beta"]}

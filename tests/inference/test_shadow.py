@@ -140,13 +140,31 @@ async def test_the_share_of_copies_is_kept(node: Node) -> None:
     assert counts(node) == ShadowCounts()
 
 
-async def test_the_canary_is_shadowed_too(node: Node) -> None:
-    """A copy is compared with what answered, whichever arm that was."""
-    state = shadowed(canary={"version": 2, "share_ppm": MILLION})
-    node.serve(replica(9, 3, state), version(1), version(2, lambda x: x + 1), version(3, lambda x: x + 1))
-    assert await answer(node, 4) == [2] * 4
+async def test_only_what_the_stable_arm_answered_is_copied(node: Node) -> None:
+    """Agreement is agreement with the stable version: beside a canary its answers alone are copied."""
+    state = shadowed(canary={"version": 2, "share_ppm": MILLION // 2})
+    node.serve(replica(9, 3, state), version(1), version(2, lambda x: x + 1), version(3))
+    met = await answer(node, 40)
     await node.shadows.settle()
-    assert counts(node) == ShadowCounts(compared=4, agreed=4)
+    assert 0 < met.count(1) < 40
+    assert counts(node) == ShadowCounts(compared=met.count(1), agreed=met.count(1))
+
+
+async def test_what_answers_in_place_of_the_stable_version_is_not_copied(node: Node) -> None:
+    """While the alias's version is not ready, the one before it answers, and nothing says how the two agree."""
+    held = replica(8, 3, {"version": 2})
+    node.serve(held, version(2), version(3))
+    node.serve(replica(9, 3, shadowed()), version(2), version(3))
+    assert await answer(node, 5) == [2] * 5
+    await node.shadows.settle()
+    assert counts(node) == ShadowCounts()
+
+
+async def test_copies_for_a_shadow_that_is_not_ready_are_dropped(node: Node) -> None:
+    """A copy that was due is counted, also where its shadow cannot be loaded."""
+    node.serve(replica(9, 3, shadowed()), version(1))
+    assert await answer(node, 5) == [1] * 5
+    assert counts(node) == ShadowCounts(dropped=5)
 
 
 async def test_failed_requests_are_not_copied(node: Node) -> None:

@@ -1,6 +1,7 @@
 """What the workers of one port share: artifacts that one of them fetches, and totals that all of them show."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import sys
@@ -153,3 +154,27 @@ def test_workers_of_an_earlier_number_do_not_count(tmp_path: Path) -> None:
     third.version("m", 1, "d").succeeded(3, 10, 20, 30)
     _, seen = activity(tmp_path, 1)
     assert seen.activities() == []
+
+
+def test_a_full_disk_leaves_totals_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file's bytes cannot all be had, a worker counts for itself, leaves no file, and goes on."""
+    first, _ = activity(tmp_path, 1)
+    _, seen = activity(tmp_path, 2)
+
+    def full(_file: int, _offset: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    first.version("m", 1, "d").succeeded(3, 10, 20, 30)
+    assert [one.rows for one in first] == [3]
+    assert seen.activities() == []
+    assert list((tmp_path / "1").iterdir()) == []
+
+
+def test_totals_have_their_bytes_before_they_are_counted(tmp_path: Path) -> None:
+    """No part of a totals file is a hole, which a full disk would turn into the death of its worker."""
+    first, _ = activity(tmp_path, 1)
+    first.version("m", 1, "d")
+    (file,) = (tmp_path / "1").iterdir()
+    found = file.stat()
+    assert found.st_blocks * 512 >= found.st_size

@@ -392,3 +392,5 @@ async def test_a_stopping_node_ends_its_streams(suite: Suite) -> None:
         for call in calls:
             assert await call.code() is grpc.StatusCode.UNAVAILABLE
         await _until(lambda: not node._service._streams)
+        late = channel.stream_stream(METHOD)(timeout=PATIENCE)  # its handler begins when all others were told
+        assert await late.code() is grpc.StatusCode.UNAVAILABLE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from neuralmesh_server.inference.reporting import convert_metrics
 from neuralmesh_server.inference.reporting.activity import Activity, LabelRecord
 from neuralmesh_server.inference.reporting.store_telemetry import TelemetrySpool
 from neuralmesh_server.inference.reporting.telemetry import Telemetry
+from neuralmesh_server.inference.reporting.totals import sums
 from neuralmesh_server.inference.tensors import DTYPES
 from tests.inference.conftest import PATIENCE
 
@@ -135,6 +137,29 @@ async def test_a_delta_is_repeated_unchanged() -> None:
     assert sink.tried[0] is sink.tried[1] is sink.tried[2]
 
 
+class Holder:
+    """What counts as a loaded version."""
+
+
+async def test_a_version_that_is_gone_is_reported_before_it_is_folded() -> None:
+    """All that a version did reaches the metrics service, and its sums stay; loaded again, it counts from there."""
+    activity = Activity(10)
+    sink = Sink()
+    sender = telemetry(sink, activity)
+    for _ in range(2):
+        holder = Holder()
+        activity.version("m", 1, "sha256:x").holders.append(weakref.ref(holder))
+        answer(activity)
+        del holder
+        await sender.farewell()
+        assert list(activity) == []
+        answer(activity)
+        await sender.farewell()
+    versions = [version for delta in sink.committed for version in delta.versions]
+    assert [(version.requests, version.rows, version.latency.count) for version in versions] == [(1, 2, 1)] * 4
+    assert [(one.requests, one.rows) for one in sums(activity.totals())] == [(4, 8)]
+
+
 async def test_an_idle_node_reports_what_it_holds() -> None:
     """Without requests, deltas still carry uptime, revision and the loaded versions."""
     sink = Sink()
@@ -184,6 +209,14 @@ def test_a_number_that_means_other_bytes_has_totals_of_its_own() -> None:
     assert activity.version("m", 1, "sha256:a") is first
     assert first.errors == {"INTERNAL": 1}
     assert [one.digest for one in activity] == ["sha256:a", "sha256:b"]
+
+
+def test_a_number_that_another_model_had_has_totals_of_its_own() -> None:
+    """A model that was made anew with the same bytes is another owner; what waits for the old one stays its own."""
+    activity = Activity(0)
+    first, second = (activity.version("m", 1, "sha256:a", uid) for uid in (3, 7))
+    assert first.owner != second.owner
+    assert activity.version("m", 1, "sha256:a", 3) is first
 
 
 @pytest.mark.parametrize(

@@ -250,8 +250,9 @@ async def test_what_cannot_be_is_refused_and_leaves_no_trace(stub, name):
 
 
 async def test_prometheus_shows_arms_and_agreement(app, stub):
-    """Counters add up over the steps of an alias; the share is that of its newest; lost receipts stand by node."""
+    """Counters add up over an alias's steps; share and difference are its newest step's; lost receipts stand by node."""
     rollouts = [message(), message(revision=8, share_ppm=200_000)]
+    rollouts[1].shadow.max_output_difference = 0.25
     await stub.IngestDelta(samples.delta_message(rollouts=rollouts, lost_receipts=4))
     shown = samples_of((await get(app, "/metrics"))[2])
     alias = (("alias", "production"),)
@@ -262,7 +263,7 @@ async def test_prometheus_shows_arms_and_agreement(app, stub):
         assert shown["neuralmesh_rollout_failed_units_total", (*alias, ("arm", arm), *model)] == 4
     for result, count in (("agreed", 16), ("disagreed", 2), ("failed", 14), ("dropped", 12)):
         assert shown["neuralmesh_shadow_copies_total", (*alias, *model, ("result", result))] == count
-    assert shown["neuralmesh_shadow_output_difference", (*alias, *model)] == 0.5
+    assert shown["neuralmesh_shadow_output_difference", (*alias, *model)] == 0.25
     assert shown["neuralmesh_lost_receipts_total", (("node", "edge"),)] == 4
     nodes = (await stub.GetOperations(pb.GetOperationsRequest())).nodes
     assert nodes[0].lost_receipts == 4

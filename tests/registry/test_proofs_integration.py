@@ -124,7 +124,9 @@ async def test_protection_holds_before_the_alias_exists(registry):
 async def test_a_protection_is_replaced_and_lifted(registry):
     """A second protection replaces the first, the same one writes no event, and an absent one lifts it."""
     await prepare(registry)
-    other = resources.AliasProtection(require_proof=True, min_agreement_ppm=5)
+    other = resources.AliasProtection(
+        require_proof=True, min_agreement_ppm=5, required_source=resources.Proof.SOURCE_RECORDED, allow_unverified=True
+    )
     answer = await protect(registry, other)
     assert answer.previous_protection == resources.AliasProtection(require_proof=True)
     count = len(await registry.events())
@@ -145,6 +147,7 @@ async def test_a_protection_is_replaced_and_lifted(registry):
         ({"require_proof": True, "max_output_difference": "nan"}, "protection.max_output_difference"),
         ({"require_proof": True, "max_output_difference": "inf"}, "protection.max_output_difference"),
         ({"require_proof": True, "max_output_difference": "1" * 400}, "protection.max_output_difference"),
+        ({"require_proof": True, "required_source": 9}, "protection.required_source"),
     ],
 )
 async def test_a_wrong_protection_is_refused(registry, fields, field):
@@ -160,7 +163,12 @@ async def test_a_wrong_protection_is_refused(registry, fields, field):
         ({"requests": 0, "rows": 0, "agreeing_rows": 0}, {}, "min_requests"),
         ({"requests": 9}, {"min_requests": 10}, "min_requests"),
         ({"agreeing_rows": 989}, {"min_agreement_ppm": 990_000}, "min_agreement_ppm"),
-        ({"rows": 0, "agreeing_rows": 0}, {"min_agreement_ppm": 1}, "min_agreement_ppm"),
+        ({"baseline_errors": 100, "candidate_errors": 100}, {}, "min_requests"),
+        ({"baseline_errors": 50, "new_errors": 41}, {"min_requests": 10, "max_new_errors": 99}, "min_requests"),
+        ({"rows": 0, "agreeing_rows": 0}, {}, "rows"),
+        ({"rows": 0, "agreeing_rows": 0}, {"min_agreement_ppm": 1}, "rows"),
+        ({}, {"required_source": resources.Proof.SOURCE_RECORDED}, "required_source"),
+        ({"unverified": True}, {}, "allow_unverified"),
         ({"max_output_difference": "0.00010000000000000002"}, {"max_output_difference": "1e-4"}, ""),
         ({"max_output_difference": "inf"}, {"max_output_difference": "1e300"}, "max_output_difference"),
         ({"new_errors": 1}, {}, "max_new_errors"),
@@ -181,13 +189,16 @@ async def test_a_proof_at_its_limits_is_taken(registry):
     """Every limit takes the number that equals it."""
     await prepare(
         registry,
-        min_requests=100,
+        min_requests=97,
+        required_source=resources.Proof.SOURCE_GOLDEN,
+        allow_unverified=True,
         min_agreement_ppm=995_000,
         max_output_difference="0.00001",
         max_new_errors=2,
         max_latency_ratio_ppm=1_200_000,
     )
-    assert (await promote(registry, 2, proof=await proof(registry, new_errors=2))).alias.state.version == 2
+    evidence = await proof(registry, new_errors=2, unverified=True)
+    assert (await promote(registry, 2, proof=evidence)).alias.proof == evidence
 
 
 @pytest.mark.parametrize("protected", [True, False])
@@ -261,6 +272,18 @@ async def test_a_proof_that_nobody_demanded_is_kept(registry):
     await protect(registry, None)
     evidence = await proof(registry, time_ms=now_ms() - 10 * DAY_MS)
     assert (await promote(registry, 2, proof=evidence)).alias.proof == evidence
+
+
+async def test_the_same_state_again_does_not_hide_a_forged_proof(registry):
+    """A promotion to the state that holds checks its proof; the very promotion again is taken and changes nothing."""
+    await prepare(registry)
+    evidence = await proof(registry)
+    moved = await promote(registry, 2, proof=evidence)
+    forged = resources.Proof.FromString(evidence.SerializeToString())
+    forged.rows += 1
+    assert (await refused(registry, promote(registry, 2, proof=forged))).reason == "PROOF_INVALID"
+    assert (await promote(registry, 2, proof=evidence)).alias == moved.alias
+    assert (await promote(registry, 2)).alias == moved.alias
 
 
 async def test_arms_need_proofs_when_they_expose_more(registry):

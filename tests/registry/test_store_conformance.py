@@ -140,7 +140,7 @@ async def test_everything_comes_back_after_reopening(open_store):
     assert before[0].revision == 9
     assert before[1][0].policy == policy
     assert (before[3][0].state, before[3][0].protection) == (state, AliasProtection(min_requests=7))
-    assert before[-4:] == ({"digits": policy}, AliasProtection(min_requests=7), AliasProtection(), None)
+    assert before[-4:] == ({"digits": (policy, 7)}, AliasProtection(min_requests=7), AliasProtection(), None)
     second.close()
 
 

@@ -1,7 +1,10 @@
 """Roles, rules and the file of tokens, without a server."""
 
+import ast
+import inspect
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from google.protobuf import descriptor_pb2
@@ -32,6 +35,7 @@ from neuralmesh_server.runtime.access import (
     model_of,
     token_digest,
 )
+from neuralmesh_server.runtime.refusals import Refusals
 from neuralmesh_server.runtime.wire import text_field
 from neuralmesh_server.settings import SettingsError
 
@@ -52,6 +56,20 @@ def test_every_rpc_has_a_rule_and_every_rule_an_rpc(name: str) -> None:
     """No RPC of a contract is without a declared rule, and no rule is about an RPC that is not there."""
     service, rules = TABLES[name]
     assert set(rules) == {method.name for method in service.methods}
+
+
+@pytest.mark.parametrize("module", [registry_access, metrics_access, inference_access])
+def test_no_rule_stands_twice(module: ModuleType) -> None:
+    """No entry of a table is silently replaced by a later one, written out or made."""
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if not isinstance(node, ast.Dict):
+            continue
+        names: list[str] = []
+        for key, value in zip(node.keys, node.values, strict=True):
+            expression = ast.unparse(value if key is None else key)
+            found = eval(expression, vars(module))  # noqa: S307 - our own source
+            names += [found] if key is not None else list(found)
+        assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -323,3 +341,18 @@ def test_the_file_is_json_that_people_can_read(tmp_path: Path) -> None:
             }
         ],
     }
+
+
+def test_refusals_are_told_at_most_once_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    """However many are refused, a second has one line in the log, and the next line says how many there were."""
+    now = [5.0]
+    refusals = Refusals(lambda: now[0])
+    error = UnauthenticatedError("UNAUTHENTICATED", "the token is not known here")
+    for _ in range(100):
+        refusals.note(error)
+    first = capsys.readouterr().out
+    assert first.count("calls_refused") == 1
+    assert "count=1 " in first
+    now[0] += 1
+    refusals.note(error)
+    assert "count=100 " in capsys.readouterr().out

@@ -138,6 +138,15 @@ def method_of(channel: grpc.aio.Channel, service: Any, method: Any) -> Any:
     return call
 
 
+async def test_refused_calls_are_in_the_log(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
+    """Operators see that somebody knocks without a token: one line, however many calls there were within a second."""
+    infer = next(method for method in oip.SERVICE.methods if method.name == "ModelInfer")
+    async with grpc.aio.insecure_channel(str(suite.server.endpoint)) as channel:
+        call = method_of(channel, oip.SERVICE, infer)
+        assert await call(None) is grpc.StatusCode.UNAUTHENTICATED
+    assert "calls_refused" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("service", [_service.REGISTRY, oip.SERVICE], ids=["registry", "inference"])
 @pytest.mark.parametrize("token", [None, "nmt_unknown", "nmt_expired"])
 async def test_strangers_are_unauthenticated_in_every_rpc(suite: Suite, service: Any, token: str | None) -> None:

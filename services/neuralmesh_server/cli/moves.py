@@ -12,6 +12,7 @@ from neuralmesh_server.cli.narration import event_text, proof_text, state_text
 from neuralmesh_server.cli.prove import Source, explained, for_promotion, print_proof
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 from neuralmesh_server.errors import InvalidArgumentError
+from neuralmesh_server.exposure import Exposure
 from neuralmesh_server.names import DEFAULT_ALIAS, check_alias, check_model, parse_version
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def promote(
 ) -> None:
     """Point an alias at a version, unless somebody else moves it at the same moment. Arms that are not named end.
 
-    With --prove the node that --inference names runs the new version, or else the arm's, beside the one that answers
-    today; what it finds is printed and kept with the move, and decides where the alias is protected.
+    With --prove the node that --inference names runs the version that the move exposes more than before beside the one
+    that answers today; what it finds is printed and kept with the move, and decides where the alias is protected.
     """
     check_model(model)
     check_alias(alias)
@@ -52,11 +53,10 @@ def promote(
     canary_arm, shadow_arm = _arms(canary, shadow, share, shadow_share)
     proof = None
     if prove:
-        versions = [number, *(arm[0] for arm in (canary_arm, shadow_arm) if arm is not None)]
-        proof = for_promotion(client, model, alias, versions, source)
+        proof = for_promotion(client, model, alias, _exposure(number, canary_arm, shadow_arm), source)
         if not json:
             print_proof(proof)
-    with explained(model, number):
+    with explained(model, number if proof is None else proof.candidate_version):
         response = client.promote(
             model,
             number,
@@ -67,7 +67,15 @@ def promote(
             proof=proof,
             reason=reason,
         )
-    _print_move(response, json=json)
+    if json or not response.HasField("previous_state") or response.previous_state != response.alias.state:
+        _print_move(response, json=json)
+        return
+    alias_now = response.alias
+    unkept = ", and the proof is not kept" if proof is not None and proof != alias_now.proof else ""
+    rendering.print_line(
+        f"{alias_now.name}: {state_text(alias_now.state)} already (revision {alias_now.revision}); "
+        f"nothing moved{unkept}"
+    )
 
 
 @connected
@@ -140,6 +148,15 @@ def _arms(
     return (
         (parse_version(canary), _fraction("--share", share)) if canary else None,
         (parse_version(shadow), _fraction("--shadow-share", shadow_share or "100%")) if shadow else None,
+    )
+
+
+def _exposure(version: int, canary: tuple[int, float] | None, shadow: tuple[int, float] | None) -> Exposure:
+    return Exposure(
+        version=version,
+        canary=canary[0] if canary else 0,
+        canary_ppm=round(canary[1] * quantities.MILLION) if canary else 0,
+        shadow=shadow[0] if shadow else 0,
     )
 
 

@@ -78,7 +78,9 @@ def limits_text(limits: Any) -> str:
 
 def protection_text(protection: Any) -> str:
     """Return what a protection demands."""
-    limits = [f"at least {rendering.count_text(protection.min_requests or 1, 'request')}"]
+    sources = {1: " of a golden set", 2: " that were recorded"}
+    requests = rendering.count_text(protection.min_requests or 1, "request")
+    limits = [f"at least {requests}{sources.get(protection.required_source, '')}"]
     if protection.min_agreement_ppm:
         limits.append(f"agreement from {share_text(protection.min_agreement_ppm)}")
     if protection.max_output_difference:
@@ -86,6 +88,8 @@ def protection_text(protection: Any) -> str:
     limits.append(f"at most {rendering.count_text(protection.max_new_errors, 'new error')}")
     if protection.max_latency_ratio_ppm:
         limits.append(f"latency to {protection.max_latency_ratio_ppm / MILLION:g} times")
+    if protection.allow_unverified:
+        limits.append("unverified answers permitted")
     limits.append(f"made within {duration_text(protection.max_proof_age_seconds or 24 * 3600, 's')}")
     return f"promotions need a proof: {', '.join(limits)}"
 
@@ -103,6 +107,8 @@ def proof_text(proof: Any) -> str:
     ]
     if proof.baseline_p50_ns:
         facts.append(f"{proof.candidate_p50_ns / proof.baseline_p50_ns:.3g} times the latency")
+    if proof.unverified:
+        facts.append("unverified")
     return f"{', '.join(facts)}, by {proof.node}"
 
 

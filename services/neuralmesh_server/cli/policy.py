@@ -54,7 +54,7 @@ def policy(
         _set_limits(wanted, max_running, max_queued, max_wait),
     ]
     if any(asked):
-        found = client.registry.set_model_policy(model, wanted, reason=reason).model
+        found = client.registry.set_model_policy(model, wanted, etag=found.policy_etag, reason=reason).model
     if json:
         rendering.print_json(rendering.as_json(found))
         return
@@ -79,41 +79,100 @@ def protect(
     alias: Annotated[str, typer.Option(metavar="ALIAS", help="Alias to protect.")] = DEFAULT_ALIAS,
     require_proof: Annotated[bool, typer.Option("--require-proof", help="A promotion must carry a proof.")] = False,
     min_agreement: Annotated[str, typer.Option(metavar="SHARE", help="Least share of agreeing rows, as 99%.")] = "",
-    max_difference: Annotated[str, typer.Option(metavar="NUMBER", help="Largest difference of outputs, as 1e-4.")] = "",
-    max_new_errors: Annotated[int, typer.Option(min=0, help="Most requests that only the candidate failed.")] = 0,
+    max_difference: Annotated[
+        str, typer.Option(metavar="NUMBER|none", help="Largest difference of outputs, as 1e-4.")
+    ] = "",
+    max_new_errors: Annotated[
+        int | None, typer.Option(min=0, help="Most requests that only the candidate failed.")
+    ] = None,
     max_latency_ratio: Annotated[
         str, typer.Option(metavar="RATIO", help="Candidate's median latency over the baseline's, as 1.5.")
     ] = "",
-    min_requests: Annotated[int, typer.Option(min=0, help="Least number of compared requests.")] = 0,
+    min_requests: Annotated[
+        int | None, typer.Option(min=0, help="Least number of requests that both answered.")
+    ] = None,
     max_proof_age: Annotated[str, typer.Option(metavar="DURATION", help="Oldest proof taken, as 1d.")] = "",
+    require_source: Annotated[
+        str, typer.Option(metavar="recorded|golden|any", help="Where the requests must come from.")
+    ] = "",
+    allow_unverified: Annotated[
+        bool | None,
+        typer.Option("--allow-unverified/--refuse-unverified", help="Answers of servers that prove no digest."),
+    ] = None,
     lift: Annotated[bool, typer.Option("--lift", help="Demand nothing any more.")] = False,
     reason: Reason = "",
     json: Json = False,
 ) -> None:
-    """Demand a proof of every promotion of an alias, or lift that. Rollbacks need none."""
+    """Demand a proof of every promotion of an alias, or lift that. Limits that are not named stay."""
     from neuralmesh.registry.v1 import resources_pb2  # noqa: PLC0415 - as above
 
     check_model(model)
     check_alias(alias)
     if require_proof == lift:
         raise InvalidArgumentError("FIELD_INVALID", "give either --require-proof or --lift", field="require_proof")
-    protection = None
+    before, etag = _protection(client, model, alias)
+    wanted = None
     if require_proof:
-        protection = resources_pb2.AliasProtection(
-            require_proof=True,
-            min_agreement_ppm=quantities.parts_per_million("--min-agreement", min_agreement or "0%"),
-            max_output_difference=max_difference,
-            max_new_errors=max_new_errors,
-            max_latency_ratio_ppm=quantities.ratio_ppm("--max-latency-ratio", max_latency_ratio or "0"),
-            min_requests=min_requests,
-            max_proof_age_seconds=quantities.seconds("--max-proof-age", max_proof_age) if max_proof_age else 0,
-        )
-    response = client.registry.protect_alias(model, alias, protection, reason=reason)
+        wanted = resources_pb2.AliasProtection()
+        if before is not None:
+            wanted.CopyFrom(before)
+        wanted.require_proof = True
+        limits = {
+            "min_agreement_ppm": quantities.parts_per_million("--min-agreement", min_agreement)
+            if min_agreement
+            else None,
+            "max_output_difference": max_difference.replace("none", "") if max_difference else None,
+            "max_new_errors": max_new_errors,
+            "max_latency_ratio_ppm": quantities.ratio_ppm("--max-latency-ratio", max_latency_ratio)
+            if max_latency_ratio
+            else None,
+            "min_requests": min_requests,
+            "max_proof_age_seconds": quantities.seconds("--max-proof-age", max_proof_age) if max_proof_age else None,
+            "required_source": _required_source(require_source) if require_source else None,
+            "allow_unverified": allow_unverified,
+        }
+        for name, value in limits.items():
+            if value is not None:
+                setattr(wanted, name, value)
+    response = client.registry.protect_alias(model, alias, wanted, etag=etag, reason=reason)
     if json:
         rendering.print_json(rendering.as_json(response))
         return
     demands = narration.protection_text(response.protection) if response.HasField("protection") else "not protected"
     rendering.print_line(f"models/{model}/aliases/{alias}: {demands}")
+
+
+def _protection(client: Client, model: str, alias: str) -> tuple[Any, str]:
+    """Return an alias's protection, None for none, and its etag; an alias that does not exist yet may have one."""
+    from neuralmesh.exceptions import NotFoundError  # noqa: PLC0415 - as above
+
+    try:
+        found = client.registry.get_alias(model, alias)
+    except NotFoundError as error:
+        if error.reason != "ALIAS_NOT_FOUND":
+            raise
+    else:
+        return found.protection if found.HasField("protection") else None, found.protection_etag
+    try:
+        for event in client.registry.list_events(model, alias):
+            if event.WhichOneof("change") == "alias_protected":
+                change = event.alias_protected
+                return change.after if change.HasField("after") else None, f'"{event.revision}"'
+    except NotFoundError as error:
+        if error.reason != "ALIAS_NOT_FOUND":
+            raise
+    return None, '"0"'
+
+
+def _required_source(text: str) -> int:
+    from neuralmesh.registry.v1.resources_pb2 import Proof  # noqa: PLC0415 - as above
+
+    sources = {"any": Proof.SOURCE_UNSPECIFIED, "golden": Proof.SOURCE_GOLDEN, "recorded": Proof.SOURCE_RECORDED}
+    if text not in sources:
+        raise InvalidArgumentError(
+            "FIELD_INVALID", f"--require-source is {text!a}, not recorded, golden or any", field="require_source"
+        )
+    return int(sources[text])
 
 
 def _set_receipts(policy: Any, which: str, *, payloads: bool | None, max_age: str, max_bytes: str) -> bool:

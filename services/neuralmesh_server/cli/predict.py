@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neuralmesh import Client, Prediction
+    from neuralmesh.prediction import Parameter
 
 _SHOWN_VALUES = 12
 _LOADING_SECONDS = 10.0
+_SHOWN_PARAMETERS = frozenset({"digest", "node", "prediction_id"})
+"""Parameters of an answer that have a line of their own."""
 
 
 @connected
@@ -38,6 +41,10 @@ def predict(
     ],
     version: Annotated[str, typer.Option(metavar="VERSION", help="Number or alias; else production.")] = "",
     outputs: Annotated[list[str] | None, typer.Option("--outputs", metavar="NAME", help="Only this output.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter: a number, true, false, or text.")
+    ] = None,
+    request_id: Annotated[str, typer.Option("--id", metavar="ID", help="The request's own id; comes back.")] = "",
     receipt: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the receipt there: request, answer, what made it.")
     ] = None,
@@ -53,7 +60,14 @@ def predict(
     metadata = loaded_metadata(client, model, version)
     specs = {spec.name: (spec.datatype, list(spec.shape)) for spec in metadata.inputs}
     arrays = {name: read_input(name, text, specs) for name, text in given.items()}
-    request = build_request(model, arrays, version=version, outputs=outputs or (), request_id="", parameters=None)
+    request = build_request(
+        model,
+        arrays,
+        version=version,
+        outputs=outputs or (),
+        request_id=request_id,
+        parameters=read_parameters(parameter or ()),
+    )
     prediction = infer(client, request, receipt)
     if json:
         rendering.print_json(prediction_json(prediction))
@@ -71,6 +85,8 @@ def predict(
             ("digest", prediction.digest),
             ("node", prediction.node),
             ("prediction", prediction.prediction_id),
+            ("id", prediction.request_id),
+            *((key, str(value)) for key, value in prediction.parameters.items() if key not in _SHOWN_PARAMETERS),
         )
     )
 
@@ -112,6 +128,29 @@ def split_inputs(items: Sequence[str]) -> dict[str, str]:
         if not separator or not name or name in given:
             raise _invalid(name or item, "write --input NAME=VALUE, once for each input")
         given[name] = text
+    return given
+
+
+def read_parameters(items: Sequence[str]) -> dict[str, Parameter]:
+    """Return NAME=VALUE items as typed values: a JSON number, true, false or string as such, other text as it is.
+
+    Raises:
+        InvalidArgumentError: An item has no name or a name stands twice.
+    """
+    given: dict[str, Parameter] = {}
+    for item in items:
+        name, separator, text = item.partition("=")
+        if not separator or not name or name in given:
+            raise InvalidArgumentError(
+                "PARAMETER_INVALID",
+                f"parameter {name or item!r}: write --parameter NAME=VALUE, once for each",
+                parameter=name or item,
+            )
+        try:
+            value = json_text.loads(text, parse_constant=str)
+        except (ValueError, RecursionError):
+            value = text
+        given[name] = value if isinstance(value, bool | int | float | str) else text
     return given
 
 
@@ -194,6 +233,8 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "digest": prediction.digest,
         "node": prediction.node,
         "prediction_id": prediction.prediction_id,
+        "id": prediction.request_id,
+        "parameters": prediction.parameters,
         "outputs": {
             name: {"type": array.dtype.name, "shape": list(array.shape), "data": _plain(array.tolist())}
             for name, array in prediction.outputs.items()

@@ -12,10 +12,11 @@ from neuralmesh_server.cli.connection import connected
 from neuralmesh_server.cli.exit_codes import FAILED, CommandError
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 from neuralmesh_server.errors import InvalidArgumentError
+from neuralmesh_server.exposure import Exposure, brought_in
 from neuralmesh_server.names import DEFAULT_ALIAS, check_alias, check_model, parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from neuralmesh import Client
 
@@ -49,7 +50,10 @@ def prove(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Run a version beside the one that answers today and print how it fares; exits with 1 where a limit is missed."""
+    """Run a version beside the one that answers today and print how it fares.
+
+    Exits with 1 where a limit is missed, or where no request was answered by both.
+    """
     check_model(model)
     check_alias(alias)
     number = parse_version(version)
@@ -80,30 +84,53 @@ def made(client: Client, model: str, candidate: int, *, baseline: int, source: s
         raise InvalidArgumentError(
             "FIELD_INVALID", f"--source is {source!a}, not golden or recorded", field="source", value=ascii(source)
         )
-    return client.node.prove_candidate(
-        model,
-        candidate,
-        baseline=baseline,
-        source=sources[source],
-        max_requests=max_requests,
-        timeout=max(client.node.timeout, LEAST_SECONDS),
-    )
+    from neuralmesh.exceptions import FailedPreconditionError  # noqa: PLC0415 - as above
+
+    try:
+        return client.node.prove_candidate(
+            model,
+            candidate,
+            baseline=baseline,
+            source=sources[source],
+            max_requests=max_requests,
+            timeout=max(client.node.timeout, LEAST_SECONDS),
+        )
+    except FailedPreconditionError as error:
+        if error.reason != "NOTHING_TO_PROVE":
+            raise
+        advice = (
+            f"push a version with --golden FILE, or record requests first: "
+            f"`neuralmesh policy {model} --receipts all --payloads`"
+        )
+        raise CommandError(f"{error.message}; {advice}", error.reason, FAILED) from error
 
 
-def for_promotion(client: Client, model: str, alias: str, versions: Sequence[int], source: str) -> Any:
-    """Return the proof that a promotion of an alias brings along: of the first version that does not answer today."""
+def for_promotion(client: Client, model: str, alias: str, after: Exposure, source: str) -> Any:
+    """Return the proof that a promotion of an alias brings along, of the version that it exposes more than before.
+
+    Where it exposes none more, it is of an arm.
+    """
     from neuralmesh.exceptions import NotFoundError  # noqa: PLC0415 - as above
 
     try:
-        against = current(client, model, alias)
+        state = client.registry.get_alias(model, alias).state
     except NotFoundError as error:
         raise InvalidArgumentError(
             "FIELD_INVALID",
             f"{error.message}: its first promotion has nothing to be compared with; promote without --prove",
             field="prove",
         ) from error
-    new = [version for version in versions if version != against]
-    return made(client, model, new[0] if new else against, baseline=against, source=source)
+    before = Exposure(state.version, state.canary.version, state.canary.share_ppm, state.shadow.version)
+    arms = [version for version in (after.canary, after.shadow) if version]
+    new = brought_in(before, after) or arms
+    if not new:
+        raise InvalidArgumentError(
+            "FIELD_INVALID",
+            f"alias {alias!r} of model {model!r} names version {state.version} already, so that there is nothing to "
+            "prove; promote without --prove",
+            field="prove",
+        )
+    return made(client, model, new[0], baseline=state.version, source=source)
 
 
 @contextmanager
@@ -138,6 +165,7 @@ def print_proof(proof: Any) -> None:
             ("largest difference", proof.max_output_difference),
             ("new errors", str(proof.new_errors)),
             ("latency", _latency(proof)),
+            ("identity", "unverified: another server did not prove what answered" if proof.unverified else ""),
             ("sealed by", f"node {proof.node}"),
         )
     )
@@ -183,6 +211,8 @@ def _latency(proof: Any) -> str:
 def _missed(proof: Any, least: int, difference: float | None, errors: int | None, slowest: int) -> list[str]:
     """Return what a report misses, in words."""
     missed = []
+    if not proof.rows or proof.requests <= proof.baseline_errors + proof.new_errors:
+        missed.append("a request that both versions answered")
     if proof.agreeing_rows * quantities.MILLION < least * proof.rows or (least and not proof.rows):
         missed.append(f"an agreement of {quantities.share_text(least)}")
     if difference is not None and float(proof.max_output_difference) > difference:

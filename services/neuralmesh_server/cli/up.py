@@ -1,17 +1,22 @@
 """`neuralmesh up`: the three services as three processes, until Ctrl-C.
 
 It spawns the commands that docker-compose.yml runs and tells them their settings in the environment, as that file does.
-Each service logs to a file under the data folder. When one ends, the others are stopped and the exit code says so.
+Each service logs to a file under the data folder. One that ends is started again where it was, and the others go on
+meanwhile; one that does not stay ends all of them, and the exit code says so. When this process is killed, its services
+stop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,12 +24,22 @@ from neuralmesh_server.cli import exit_codes
 from neuralmesh_server.cli.environment import overlay
 from neuralmesh_server.settings import INFERENCE_PORT, Endpoint
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SERVICES = ("registry", "metrics", "inference")
 """In the order in which they start; they stop in reverse, so that a node can send its last telemetry."""
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+
+STEADY_SECONDS = 30.0
+"""A service that lived this long has a clean record."""
+
+MOST_DEATHS = 5
+FIRST_PAUSE_SECONDS = 0.1
 _LOG_TAIL = 5
+_PR_SET_PDEATHSIG = 1
 
 
 def service_commands(python: str = "python") -> dict[str, list[str]]:
@@ -88,7 +103,7 @@ class Suite:
         self._endpoints: dict[str, Endpoint] = {}
 
     async def run(self) -> int:
-        """Start, announce, wait for a signal or the end of a service, stop; returns the exit code."""
+        """Start, announce, keep running until a signal or a service that does not stay; returns the exit code."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -108,18 +123,38 @@ class Suite:
             await self._stop()
 
     async def _start_and_watch(self) -> str:
-        """Start the services and return a sentence about the first one that ends."""
+        """Start the services, keep them running, and return a sentence about the first one that does not stay."""
         (self._data / "logs").mkdir(parents=True, exist_ok=True)
         failure = await self._start()
         if failure:
             return failure
         self._announce()
-        waits = {asyncio.create_task(process.wait()): name for name, process in self._processes.items()}
-        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        name = waits[done.pop()]
-        return self._ended(name)
+        keepers = [asyncio.create_task(self._keep(name)) for name in SERVICES]
+        try:
+            done, _ = await asyncio.wait(keepers, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _keep(self, name: str) -> str:
+        """Start a service again whenever it ends; returns a sentence when it has died too often without a rest."""
+        deaths = 0
+        started = time.monotonic()
+        while True:
+            await self._processes[name].wait()
+            deaths = 1 if time.monotonic() - started >= STEADY_SECONDS else deaths + 1
+            if deaths == MOST_DEATHS:
+                return f"{name} died {deaths} times; {self._ended(name)}"
+            code = self._processes[name].returncode
+            sys.stderr.write(f"{name} ended with exit code {code} and is started again\n")
+            await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (deaths - 1))
+            started = time.monotonic()
+            await self._spawn(name)
+            failure = await self._listening(name)
+            if failure and self._processes[name].returncode is None:
+                return failure
 
     async def _start(self) -> str:
         """Start the services and read where they listen; returns a sentence about a failure, or nothing."""
@@ -145,6 +180,7 @@ class Suite:
                 stderr=log,
                 # Ctrl-C must reach only this process, which stops the services in order.
                 start_new_session=True,
+                preexec_fn=_ends_with(os.getpid()),
             )
 
     def _environment(self, name: str) -> dict[str, str | None]:
@@ -152,18 +188,18 @@ class Suite:
         data = str(self._data / name)
         if name == "registry":
             return {
-                "NEURALMESH_REGISTRY_LISTEN": f"127.0.0.1:{ports.registry}",
+                "NEURALMESH_REGISTRY_LISTEN": self._address("registry", ports.registry),
                 "NEURALMESH_REGISTRY_DATA": data,
             }
         if name == "metrics":
             return {
-                "NEURALMESH_METRICS_LISTEN": f"127.0.0.1:{ports.metrics}",
+                "NEURALMESH_METRICS_LISTEN": self._address("metrics", ports.metrics),
                 "NEURALMESH_METRICS_HTTP": "" if ports.http is None else f"127.0.0.1:{ports.http}",
                 "NEURALMESH_METRICS_DATA": data,
                 "NEURALMESH_REGISTRY": self._address("registry", ports.registry),
             }
         return {
-            "NEURALMESH_INFERENCE_LISTEN": f"127.0.0.1:{ports.inference}",
+            "NEURALMESH_INFERENCE_LISTEN": self._address("inference", ports.inference),
             "NEURALMESH_INFERENCE_DATA": data,
             "NEURALMESH_NODE": self._node,
             "NEURALMESH_INFERENCE_WORKERS": None if self._workers is None else str(self._workers),
@@ -172,6 +208,7 @@ class Suite:
         }
 
     def _address(self, name: str, port: int) -> str:
+        """Return where a service listened before, so that it comes back there, or else where it shall."""
         return str(self._endpoints.get(name, Endpoint("127.0.0.1", port)))
 
     async def _listening(self, name: str) -> str:
@@ -213,6 +250,18 @@ class Suite:
                 sys.stderr.write(f"{name} did not stop within {STOP_SECONDS:.0f} s and is killed\n")
                 process.kill()
                 await process.wait()
+
+
+def _ends_with(parent: int) -> Callable[[], None]:
+    """Return what a new process runs before its command, so that it gets SIGTERM when its parent is gone."""
+    libc = ctypes.CDLL(None)  # found here: between fork and exec there is time for the one call only
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() != parent:  # it was gone before the call
+            os._exit(1)
+
+    return prepare
 
 
 def announcement(endpoints: dict[str, Endpoint], ports: Ports, data: Path) -> str:

@@ -32,20 +32,6 @@ RULES: Mapping[str, Rule] = {
     },
     "TraceSetting": Rule((ADMIN,), model="model_name"),
     "LogSettings": Rule((ADMIN,), anywhere=True),
-    # Not offered: whoever is known is told so.
-    **{
-        name: Rule((READER,), anywhere=True)
-        for name in (
-            "SystemSharedMemoryStatus",
-            "SystemSharedMemoryRegister",
-            "SystemSharedMemoryUnregister",
-            "CudaSharedMemoryStatus",
-            "CudaSharedMemoryRegister",
-            "CudaSharedMemoryUnregister",
-            "TraceSetting",
-            "LogSettings",
-        )
-    },
 }
 """Rule of every RPC of GRPCInferenceService."""
 

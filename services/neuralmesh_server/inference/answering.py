@@ -15,6 +15,7 @@ from neuralmesh_server.errors import DeadlineExceededError, NeuralMeshError
 from neuralmesh_server.inference import inputs as reading
 from neuralmesh_server.inference.backends.execution import label_record
 from neuralmesh_server.inference.policy import ReceiptMode
+from neuralmesh_server.inference.traffic.rollout import STABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     """Returns the answer's bytes from version, request id, wanted outputs and parameters."""
 
 CANCELLED = "CANCELLED"
+TOO_LATE_SECONDS = 0.02
+"""A call that is cancelled with no more than this left was ended by its deadline: the caller's clock may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class ReceiptKeeper(Protocol):
 
 
 class ShadowCopies(Protocol):
-    """Who gives copies of answered requests to shadows; see `shadow`."""
+    """Who gives copies of requests that the stable arm answered to shadows; see `shadow`."""
 
     def copy(self, rollout: Rollout, request: Request, answer: Answer, caller: Caller) -> None:
         """Take a copy, or count that there is no room for it; never waits, never raises."""
@@ -128,15 +131,16 @@ class Answering:
             self._failed(chosen, error.code, started)
             raise
         except asyncio.CancelledError:
-            self._failed(chosen, CANCELLED, started)
+            self._failed(chosen, _ended_by(caller), started)
             raise
         except Exception:
             self._failed(chosen, NeuralMeshError.code, started)
             raise
         if self._receipts is not None and route.policy.receipts.mode is not ReceiptMode.OFF:
             self._receipts.keep(route, request, answer)
-        if self._shadows is not None and route.rollout is not None and route.rollout.shadow is not None:
-            self._shadows.copy(route.rollout, request, answer, caller)
+        # Neither the canary's answers nor, while an arm is not ready, those of another version say what stable says.
+        if self._shadows is not None and chosen.rollout is not None and chosen.arm == STABLE:
+            self._shadows.copy(chosen.rollout, request, answer, caller)
         return answer
 
     def malformed(self, error: NeuralMeshError) -> None:
@@ -154,7 +158,7 @@ class Answering:
             raise DeadlineExceededError("DEADLINE_EXPIRED", "the deadline passed before the work began")
         inputs = reading.read(loaded, request)
         read = time.perf_counter_ns()
-        result = await self._lanes.run(route.policy, loaded, request, inputs, caller)
+        result = await self._lanes.run(route.policy, loaded, request, inputs, caller, shared=route.shared)
         ran = time.perf_counter_ns()
         prediction_id = self._issuer.issue(chosen.served.subject, self.offset_ms())
         own = {"prediction_id": prediction_id, "digest": loaded.digest, "node": self._node}
@@ -176,3 +180,9 @@ class Answering:
             return
         chosen.served.loaded.activity.failed(code, started)
         self._rollouts.failed(chosen, code)
+
+
+def _ended_by(caller: Caller) -> str:
+    """Return the status of a call that was cancelled; a passed deadline, too, cancels it, and is no caller's fault."""
+    remaining = caller.remaining()
+    return CANCELLED if remaining is None or remaining > TOO_LATE_SECONDS else DeadlineExceededError.code

@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-QUEUES_CLOSE = 0.8
-"""Part of the grace period after which what still waits is refused, while its caller can still be told."""
+LAST_CALL = 0.8
+"""Part of the grace period after which what waits is refused and what runs is ended, while callers can be told so."""
 RUN_THREADS = 4
 LOAD_THREADS = 4  # as many as the loader works on at once, and as many again for what does not end
 
@@ -138,12 +138,11 @@ class InferenceApp:
             return
         self._serving.ready = False
         drain_seconds = self._settings.server.drain_seconds
-        last_call = asyncio.get_running_loop().call_later(drain_seconds * QUEUES_CLOSE, self._lanes.close)
+        last_call = asyncio.get_running_loop().call_later(drain_seconds * LAST_CALL, self._end_calls)
         self._service.end_streams()
         await self._server.stop()
         last_call.cancel()
-        self._lanes.close()
-        self._execution.close()
+        self._end_calls()
         await self._shadows.close()
         tasks, self._tasks = self._tasks, []
         await drain([task for task in tasks if not task.done()])
@@ -160,6 +159,10 @@ class InferenceApp:
         self._folder = None
         if self.failure is not None and not self.failure.cancel():
             self.failure.exception()  # seen by whoever waited for it; not reported a second time
+
+    def _end_calls(self) -> None:
+        self._lanes.close()
+        self._execution.close()
 
     def _assemble(self, folder: NodeFolder) -> None:
         settings, tls = self._settings, self._settings.server.tls
@@ -178,7 +181,9 @@ class InferenceApp:
         self._lanes = Lanes(self._execution, RUN_THREADS)
         self._shadows = Shadows(self._rollouts)
         registry = GrpcRegistry(self._client, settings.node)
-        activity = Activity(settings.labels_per_delta if settings.metrics else 0, settings.node, self._memory())
+        self._activity = activity = Activity(
+            settings.labels_per_delta if settings.metrics else 0, settings.node, self._memory()
+        )
         claims = Claims(settings.shared / "artifacts" / "claims")
         replica_file = ReplicaFile(settings.data / "replica.json")
         self._replica, effective = replica_file.load()
@@ -307,6 +312,8 @@ class InferenceApp:
     def _published(self) -> None:
         self._keeper.mark()
         self._hot.refresh()  # what the snapshot let go is not held until the next request
+        if self._telemetry is None:  # otherwise it does so as soon as it has reported everything
+            self._activity.fold()
 
     def _memory(self) -> Callable[[str, int, str, int], memoryview] | None:
         """Return where totals are counted: in memory that the other workers read, where there are others."""

@@ -17,6 +17,7 @@ from neuralmesh_server.errors import (
     NotSupportedError,
     UnavailableError,
 )
+from neuralmesh_server.inference import validate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,22 +25,19 @@ if TYPE_CHECKING:
 TRITON = "triton"
 """The setting that turns it on, and the name that the server then has."""
 
-_INPUTS = (
-    ("dimensions", "unexpected shape for input '{input}' for model '{model}'"),
-    ("has the shape", "unexpected shape for input '{input}' for model '{model}'"),
-    ("in its shape", "unexpected shape for input '{input}' for model '{model}'"),
-    ("is unknown", "unexpected inference input '{input}' for model '{model}'"),
-    ("is missing", "expected more inputs for model '{model}', missing required input '{input}'"),
-    ("given twice", "input '{input}' already exists in request"),
-    ("has datatype", "inference input '{input}' data-type is not what model '{model}' expects"),
-    (
-        "beside raw_input_contents",
-        "contents field must not be specified when using raw_input_contents for '{input}' for model '{model}'",
+_INPUTS = {
+    validate.SHAPE: "unexpected shape for input '{input}' for model '{model}'",
+    validate.UNKNOWN: "unexpected inference input '{input}' for model '{model}'",
+    validate.MISSING: "expected more inputs for model '{model}', missing required input '{input}'",
+    validate.TWICE: "input '{input}' already exists in request",
+    validate.DATATYPE: "inference input '{input}' data-type is not what model '{model}' expects",
+    validate.TYPED_BESIDE_RAW: (
+        "contents field must not be specified when using raw_input_contents for '{input}' for model '{model}'"
     ),
-    ("has no buffer", "unable to find data for input tensor '{input}' for model '{model}' in request"),
-    ("bytes", "input byte size mismatch for input '{input}' for model '{model}'"),
-)
-"""Words of our messages about inputs, and what Triton's begin with; the first that fits holds."""
+    validate.BUFFERS_MISSING: "unable to find data for input tensor '{input}' for model '{model}' in request",
+    validate.SIZE: "input byte size mismatch for input '{input}' for model '{model}'",
+}
+"""What Triton's messages about inputs begin with, by what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +57,9 @@ def plain(error: NeuralMeshError, asked: Asked) -> NeuralMeshError:
 
 def triton(error: NeuralMeshError, asked: Asked) -> NeuralMeshError:
     """Return an error in Triton's words and with its status."""
-    if asked.method.startswith("RepositoryModel"):
+    if asked.method.startswith("Repository"):
         said = _repository(error, asked)
-    elif asked.method == "ModelStatistics" and error.reason.endswith("_NOT_FOUND"):
+    elif asked.method == "ModelStatistics" and _is_unknown(error):
         said = InvalidArgumentError, f"requested model '{asked.model}' is not available"
     else:
         said = _model(error, asked)
@@ -69,6 +67,11 @@ def triton(error: NeuralMeshError, asked: Asked) -> NeuralMeshError:
         return error
     kind, text = said
     return kind(error.reason, text, **error.metadata)
+
+
+def _is_unknown(error: NeuralMeshError) -> bool:
+    """Say whether an error is about a model, version or alias that is not there, or a model that cannot be."""
+    return error.reason.endswith("_NOT_FOUND") or (error.reason == "NAME_INVALID" and "model" in error.metadata)
 
 
 _Said = tuple[type[NeuralMeshError], str]
@@ -98,10 +101,10 @@ def _model(error: NeuralMeshError, asked: Asked) -> _Said | None:
 def _request(error: NeuralMeshError, asked: Asked) -> _Said | None:
     match error.reason:
         case "INPUT_INVALID":
-            text = next((text for words, text in _INPUTS if words in error.message), "")
+            text = _INPUTS.get(error.metadata.get("problem", ""), "")
             given = text.format(input=error.metadata.get("input", ""), model=asked.model)
             return InvalidArgumentError, f"{given}: {error.message}" if given else error.message
-        case "OUTPUT_INVALID" if "unknown" in error.message:
+        case "OUTPUT_INVALID" if error.metadata.get("problem") == validate.UNKNOWN:
             output = error.metadata.get("output", "")
             return InvalidArgumentError, f"unexpected inference output '{output}' for model '{asked.model}'"
         case "PARAMETER_INVALID":
@@ -151,7 +154,7 @@ class Spoken:
             try:
                 return await method(request, call)
             except NeuralMeshError as error:
-                raise self._say(error, _asked(rpc, request)) from error
+                raise self._say(error, _asked(rpc, request)) from None  # it may be the same one
 
         return spoken
 

@@ -21,6 +21,7 @@ from neuralmesh_server.prediction_id import PREFIX
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from neuralmesh_server.inference.backends.onnx import BoundRun
     from neuralmesh_server.inference.reporting.activity import Activity
     from neuralmesh_server.inference.serving import LoadedModel, Route, Served, Serving, Snapshot
     from neuralmesh_server.inference.tensors import TensorSpec
@@ -31,15 +32,24 @@ RECEIPTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
+class _Row:
+    """A way to run one row on memory that is kept, and its results as the codec takes them."""
+
+    bound: BoundRun
+    kept: oip.Kept
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     """A loaded version as the codec knows it, under the subject and the share of receipts that it had last."""
 
     loaded: LoadedModel
-    inputs: tuple[tuple[str, np.dtype[Any]], ...]
+    inputs: tuple[tuple[str, np.dtype[Any], bool, tuple[int, ...]], ...]
     outputs: tuple[tuple[str, np.dtype[Any]], ...]
     subject: bytes
     receipts: int
     route: oip.Route
+    row: _Row | None
 
 
 class Hot:
@@ -51,13 +61,23 @@ class Hot:
         issuer: What names them, beside this.
         node: Name of this node.
         ring: Memory for the counters of the receipts, where they shall outlive the process.
+        room: Most digest receipts that wait to be taken.
     """
 
-    def __init__(self, *, serving: Serving, activity: Activity, issuer: Issuer, node: str, ring: Any = None) -> None:
+    def __init__(
+        self,
+        *,
+        serving: Serving,
+        activity: Activity,
+        issuer: Issuer,
+        node: str,
+        ring: Any = None,
+        room: int = RECEIPTS,
+    ) -> None:
         self._serving = serving
         self._activity = activity
         self._node = node
-        self._receipts = oip.Receipts(RECEIPTS, ring)
+        self._receipts = oip.Receipts(room, ring)
         self._answerers: dict[int, Answerer] = {}
         self._codec = oip.Codec(
             node=issuer.node,
@@ -106,10 +126,15 @@ class Hot:
     def _run(self, data: bytes) -> bytes | None:
         call = self._call
         prepared = self._prepared[call.route.owner]
+        tensors, given = call.request.input, call.given
+        if prepared.row is not None and call.rows == 1:
+            return self._run_row(prepared.row, data, tensors, given)
         inputs: dict[str, NDArray[Any]] = {}
-        for index, (name, dtype) in enumerate(prepared.inputs):
-            tensor = call.request.input[call.given[index]]
-            inputs[name] = _view(data, dtype, tensor)
+        for index, (name, dtype, batched, shape) in enumerate(prepared.inputs):
+            # Views of the request, without a copy where they are aligned: runtimes may rely on that.
+            whole = (call.rows, *shape) if batched else shape
+            array: NDArray[Any] = np.ndarray(whole, dtype, data, tensors[given[index]].raw.at)
+            inputs[name] = array if array.flags.aligned else array.copy()
         try:
             found = prepared.loaded.runner.run(inputs)
         except NeuralMeshError:
@@ -121,6 +146,16 @@ class Hot:
                 return None
             results.append(array if array.flags.c_contiguous else np.ascontiguousarray(array))
         return self._codec.finish(call, data, results)
+
+    def _run_row(self, row: _Row, data: bytes, tensors: Any, given: Any) -> bytes | None:
+        for index, place in enumerate(row.bound.inputs):
+            raw = tensors[given[index]].raw
+            place[:] = data[raw.at : raw.at + raw.size]
+        try:
+            row.bound.run()
+        except NeuralMeshError:
+            return None  # as above
+        return self._codec.finish_kept(self._call, data, row.kept)
 
     def _prepare(self) -> None:
         """Make the table of the current snapshot; the old one goes with its last call."""
@@ -154,8 +189,13 @@ class Hot:
         self._answerers[loaded.activity.owner] = Answerer(
             loaded.model, loaded.uid, loaded.version, loaded.digest, loaded.kind
         )
-        inputs, outputs = _typed(loaded.signature.inputs), _typed(loaded.signature.outputs)
-        return _Prepared(loaded, inputs, outputs, served.subject, share, self._route(served, share))
+        # Nothing but the rows is free in what is quick; see `quick_rows`.
+        inputs = tuple(
+            (spec.name, DTYPES[spec.datatype], spec.batched, spec.shape[spec.batched :])
+            for spec in loaded.signature.inputs
+        )
+        outputs = _typed(loaded.signature.outputs)
+        return _Prepared(loaded, inputs, outputs, served.subject, share, self._route(served, share), _row(loaded))
 
     def _route(self, served: Served, share: int) -> oip.Route:
         loaded = served.loaded
@@ -180,6 +220,12 @@ class Hot:
         )
 
 
+def _row(loaded: LoadedModel) -> _Row | None:
+    bind = getattr(loaded.runner, "bound_row", None)
+    bound: BoundRun | None = None if bind is None else bind(loaded.signature)
+    return None if bound is None else _Row(bound, oip.Kept(bound.outputs))
+
+
 def _is_servable(loaded: LoadedModel) -> bool:
     signature = loaded.signature
     return (
@@ -197,10 +243,3 @@ def _specs(specs: tuple[TensorSpec, ...]) -> list[oip.Spec]:
 
 def _typed(specs: tuple[TensorSpec, ...]) -> tuple[tuple[str, np.dtype[Any]], ...]:
     return tuple((spec.name, DTYPES[spec.datatype]) for spec in specs)
-
-
-def _view(data: bytes, dtype: np.dtype[Any], tensor: Any) -> NDArray[Any]:
-    """Return a tensor of a request, without copying it where it is aligned: runtimes may rely on that."""
-    shape = tensor.shape[0 : tensor.dims]
-    array = np.frombuffer(data, dtype, tensor.raw.size // dtype.itemsize, tensor.raw.at).reshape(list(shape))
-    return array if array.flags.aligned else array.copy()

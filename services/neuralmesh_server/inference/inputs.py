@@ -51,7 +51,7 @@ def read(loaded: LoadedModel, request: Request) -> Inputs:
         try:
             check_raw(spec.datatype, first, data)
         except TensorError as error:
-            raise validate.input_invalid(spec.name, str(error)) from error
+            raise validate.elements_invalid(spec.name, error) from error
         return Inputs(rows, data, {}, wanted)
     arrays = {
         spec.name: _array(spec, request.inputs[position], request.raw[position] if request.raw else None)
@@ -66,4 +66,4 @@ def _array(spec: TensorSpec, tensor: Input, raw: bytes | memoryview | None) -> N
             return from_raw(spec.datatype, tensor.shape, raw)
         return from_values(spec.datatype, tensor.shape, validate.check_values(tensor))
     except TensorError as error:
-        raise validate.input_invalid(spec.name, str(error)) from error
+        raise validate.elements_invalid(spec.name, error) from error

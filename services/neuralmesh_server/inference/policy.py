@@ -80,9 +80,9 @@ class ModelPolicy:
 
     @property
     def plain(self) -> bool:
-        """True when a request may run as it comes: nothing joins or holds it, and its payload is not kept."""
+        """True when a quick request may run as it comes: no limit holds it, and its payload is not kept."""
         keeps = self.receipts.payloads and self.receipts.mode is not ReceiptMode.OFF
-        return self.batching is None and self.limits.max_running is None and not keeps
+        return self.limits.max_running is None and not keeps
 
 
 DEFAULT = ModelPolicy()

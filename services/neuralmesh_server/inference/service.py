@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh import oip
@@ -19,7 +21,7 @@ from neuralmesh_server.inference.reporting.totals import sums
 from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.inference.serving import is_number_like
 from neuralmesh_server.inference.stream import Stream
-from neuralmesh_server.runtime.handlers import abort, defect
+from neuralmesh_server.runtime.handlers import abort, defect, forget_frames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -88,6 +90,7 @@ class InferenceServicer(Absent):
         self._name = name
         self._say = say
         self._streams: set[Stream] = set()
+        self._ending = False
 
     async def model_infer(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """Run a version: bytes of a ModelInferRequest to bytes of a ModelInferResponse."""
@@ -101,7 +104,7 @@ class InferenceServicer(Absent):
         except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
             failure = defect(error, "inference.GRPCInferenceService.ModelInfer")
         await abort(context, failure)
-        raise AssertionError("abort returned")
+        return b""  # nobody sees it
 
     async def infer(self, data: bytes, caller: Caller) -> Answer:
         """Return the answer to the bytes of a ModelInferRequest."""
@@ -150,11 +153,11 @@ class InferenceServicer(Absent):
         snapshot = self._serving.snapshot()
         wanted = self._statistics_versions(request.name, request.version)
         for key, served in snapshot.served.items():
-            self._activity.version(*key, served.loaded.digest)
+            self._activity.version(*key, served.loaded.digest, served.loaded.uid)
         others = await asyncio.to_thread(self._siblings.activities)
         stats = [
             convert.statistics(one)
-            for one in sums([*self._activity, *others])
+            for one in sums([*self._activity.totals(), *others])
             if wanted is None or (one.model == request.name and one.version in wanted)
         ]
         return oip.ModelStatisticsResponse(model_stats=stats)
@@ -178,7 +181,11 @@ class InferenceServicer(Absent):
         """List the versions that this node knows."""
         del call
         if request.repository_name:
-            raise _not_supported("repository_name must be empty: this server has one repository")
+            raise NotSupportedError(
+                "NOT_SUPPORTED",
+                "repository_name must be empty: this server has one repository",
+                feature="repository_name",
+            )
         return convert.index(self._repository.states(), ready_only=request.ready)
 
     async def model_stream_infer(
@@ -189,7 +196,9 @@ class InferenceServicer(Absent):
         strict = caller.metadata(convert_stream.STATUS_KEY) == "true"
         stream = Stream(requests, self._quick, lambda data: self._slow(data, caller, strict=strict))
         self._streams.add(stream)
-        context.add_done_callback(lambda _: self._closed(stream))
+        if self._ending:
+            stream.end()
+        context.add_done_callback(partial(self._closed, weakref.ref(stream)))
         try:
             async for answer in stream.answers():
                 yield answer
@@ -202,13 +211,21 @@ class InferenceServicer(Absent):
         await abort(context, failure)
 
     def end_streams(self) -> None:
-        """Let open streams answer what they took and end, since nobody else tells them that the node stops."""
+        """Let streams answer what they took and end, also those whose handlers begin only after this.
+
+        Nobody else tells them that the node stops.
+        """
+        self._ending = True
         for stream in self._streams:
             stream.end()
 
-    def _closed(self, stream: Stream) -> None:
-        self._streams.discard(stream)
-        stream.close()
+    def _closed(self, reference: weakref.ref[Stream], context: grpc.aio.ServicerContext) -> None:
+        """Close the stream of a call that is over; grpc keeps what it calls here together with the call for good."""
+        del context
+        stream = reference()
+        if stream is not None:
+            self._streams.discard(stream)
+            stream.close()
 
     def _quick(self, data: bytes) -> bytes | None:
         answer = self._hot.answer(data)
@@ -221,11 +238,12 @@ class InferenceServicer(Absent):
         except NeuralMeshError as error:
             failure = self._said(error, "ModelStreamInfer", data)
             if strict:
-                raise failure from error
+                raise failure from None  # it may be the same one, which must not become its own cause
         except Exception as error:
             failure = defect(error, "inference.GRPCInferenceService.ModelStreamInfer")
             if strict:
                 raise failure from error
+        forget_frames(failure)
         return convert_stream.stream_failure(data, failure)
 
     def _said(self, error: NeuralMeshError, method: str, data: bytes) -> NeuralMeshError:
@@ -246,9 +264,8 @@ class InferenceServicer(Absent):
 
     async def repository_model_unload(self, request: Any, call: Call) -> Any:
         """Serve a model no more until it is loaded."""
-        del call
         model = convert_repository.unloaded_model(request)
-        await self._repository.unload(model)
+        await self._repository.unload(model, Caller(_deadline(call)))
         return oip.RepositoryModelUnloadResponse(model_name=model, isUnloaded=True)
 
 
@@ -264,7 +281,3 @@ def _check_version(text: str) -> None:
         names.parse_version(text)
     else:
         names.check_alias(text)
-
-
-def _not_supported(why: str) -> NotSupportedError:
-    return NotSupportedError("NOT_SUPPORTED", why)

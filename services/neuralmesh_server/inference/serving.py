@@ -88,16 +88,22 @@ class Route:
         served: What answers, or the stable arm of the rollout.
         rollout: The rollout of the alias, None for none.
         policy: How requests of the model are treated.
+        shared: True when an alias of the model has a canary, so that no version may take all that the model has.
     """
 
     served: Served
     rollout: Rollout | None = None
     policy: ModelPolicy = DEFAULT
+    shared: bool = False
 
     @property
     def plain(self) -> bool:
-        """True when every request of this route may go straight to the version: no arms, no queue, no payloads kept."""
-        return self.rollout is None and self.policy.plain
+        """True when every quick request of this route may go straight to the version: no arms, limits or kept payloads.
+
+        Batches need not be none: what is quick is never joined, unless several inputs may differ in their rows.
+        """
+        joins = self.policy.batching is not None and len(self.served.loaded.signature.inputs) > 1
+        return self.rollout is None and self.policy.plain and not joins
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +149,12 @@ class Snapshot:
         """Return the versions of a model that are ready, ascending."""
         return sorted(version for name, version in self.served if name == model)
 
-    def aliases_of(self, model: str, version: int) -> list[str]:
-        """Return the aliases that resolve to a version."""
-        return sorted(alias for (name, alias), number in self.aliases.items() if (name, number) == (model, version))
+    def aliases_by_version(self) -> dict[tuple[str, int], list[str]]:
+        """Return the aliases that resolve to each version that has any, sorted."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for (model, alias), version in sorted(self.aliases.items()):
+            found.setdefault((model, version), []).append(alias)
+        return found
 
     def _unresolved(self, model: str, version: str) -> Exception:
         names.check_model(model)
@@ -211,8 +220,12 @@ class Serving:
         if self.current is not None and condition(self.current):
             return self.current
         future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._waiting.append((condition, future))
-        return await future
+        entry = (condition, future)
+        self._waiting.append(entry)
+        try:
+            return await future
+        finally:
+            self._waiting = [other for other in self._waiting if other is not entry]
 
     def snapshot(self) -> Snapshot:
         """Return the current snapshot, or raise NOT_SERVING."""
@@ -288,8 +301,14 @@ def _routes(
     aliases: Mapping[tuple[str, str], int],
     targets: Mapping[tuple[str, str], int],
 ) -> dict[tuple[str, str], Route]:
+    shared = {key[0] for key, record in replica.aliases.items() if record.canary is not None}
+    newest: dict[str, int] = {}
+    for model, version in served:
+        newest[model] = max(version, newest.get(model, 0))
+
     def route(one: Served, rollout: Rollout | None = None) -> Route:
-        return Route(one, rollout, replica.policies.get(one.loaded.model, DEFAULT))
+        model = one.loaded.model
+        return Route(one, rollout, replica.policies.get(model, DEFAULT), model in shared)
 
     routes = {(model, str(version)): route(one) for (model, version), one in served.items()}
     for key, version in aliases.items():
@@ -300,9 +319,8 @@ def _routes(
             if default in aliases:
                 routes[model, ""] = routes[default]
             continue
-        ready = [version for name, version in served if name == model]
-        if ready:
-            routes[model, ""] = route(served[model, max(ready)])
+        if model in newest:
+            routes[model, ""] = route(served[model, newest[model]])
     return routes
 
 

@@ -58,6 +58,7 @@ class Stream:
             UnavailableError: NOT_SERVING: the node ended the stream; what was not answered did not run.
             BaseException: What `slow` raised for the request whose turn it is, or what reading a request raised.
         """
+        self._check()
         quick, requests = self._quick, aiter(self._requests)
         while (data := await self._next(requests)) is not None:
             answer = quick(data)
@@ -66,7 +67,7 @@ class Stream:
             yield answer
         else:
             return
-        self._reader = asyncio.create_task(self._read_ahead(data, requests))
+        self._reader = reader = asyncio.create_task(self._read_ahead(data, requests))
         try:
             while (taken := await self._taken.get()) is not None:
                 answered, size = taken
@@ -75,7 +76,7 @@ class Stream:
                 self._held_bytes -= size
                 self._room.set()
             self._check()
-            await self._reader  # raises what reading raised
+            await reader  # raises what reading raised
         finally:
             self.close()
 
@@ -83,6 +84,7 @@ class Stream:
         """Work on nothing more; what waits in queues leaves them. Closing again does no harm."""
         if self._reader is not None:
             self._reader.cancel()
+            self._reader = None  # its end holds what it read last, and this
         for task in self._tasks:
             task.cancel()
 

@@ -45,6 +45,10 @@ class TensorError(ValueError):
     """Elements are not what a datatype and a shape say; the message is a clause that follows the tensor's name."""
 
 
+class SizeError(TensorError):
+    """Raw elements are not as many bytes as they should be."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """Name, datatype and shape of an input or output; -1 stands for any length."""
@@ -106,7 +110,7 @@ def from_raw(datatype: str, shape: Sequence[int], data: bytes | memoryview) -> N
         return _from_framed(bytes(data), count).reshape(shape)
     dtype = DTYPES[datatype]
     if len(data) != count * dtype.itemsize:
-        raise TensorError(
+        raise SizeError(
             f"has {len(data)} bytes instead of {count * dtype.itemsize} for {datatype} of shape {list(shape)}"
         )
     if datatype == "BOOL":
@@ -121,7 +125,7 @@ def check_raw(datatype: str, shape: Sequence[int], data: bytes | memoryview) -> 
     """Check what `from_raw` checks of a datatype with fixed width and free values, without making an array."""
     wanted = element_count(datatype, shape) * DTYPES[datatype].itemsize
     if len(data) != wanted:
-        raise TensorError(f"has {len(data)} bytes instead of {wanted} for {datatype} of shape {list(shape)}")
+        raise SizeError(f"has {len(data)} bytes instead of {wanted} for {datatype} of shape {list(shape)}")
 
 
 def to_raw(datatype: str, array: NDArray[Any]) -> bytes:
@@ -169,18 +173,18 @@ def from_values(datatype: str, shape: Sequence[int], values: Sequence[Any]) -> N
 
 def _from_framed(data: bytes, count: int) -> NDArray[Any]:
     if count * _LENGTH.size > len(data):
-        raise TensorError(f"has {len(data)} bytes, too few for {count} BYTES elements")
+        raise SizeError(f"has {len(data)} bytes, too few for {count} BYTES elements")
     array = np.empty(count, np.object_)
     position = 0
     for index in range(count):
         if position + _LENGTH.size > len(data):
-            raise TensorError(f"ends within the length of BYTES element {index}")
+            raise SizeError(f"ends within the length of BYTES element {index}")
         (length,) = _LENGTH.unpack_from(data, position)
         position += _LENGTH.size
         if position + length > len(data):
-            raise TensorError(f"ends within BYTES element {index}, which says it has {length} bytes")
+            raise SizeError(f"ends within BYTES element {index}, which says it has {length} bytes")
         array[index] = data[position : position + length]
         position += length
     if position != len(data):
-        raise TensorError(f"has {len(data) - position} bytes after its {count} BYTES elements")
+        raise SizeError(f"has {len(data) - position} bytes after its {count} BYTES elements")
     return array

@@ -115,7 +115,7 @@ class _Collector:
         unassigned = _counter("rollout_unassigned", "Requests that no arm was given.", labels)
         dropped = _counter("rollout_dropped_failures", "First failures that were not kept.", labels)
         copies = _counter("shadow_copies", "Copies for a shadow by what became of them.", [*labels, "result"])
-        difference = _gauge("shadow_output_difference", "Largest difference to a shadow's outputs.", labels)
+        difference = _gauge("shadow_output_difference", "Largest difference to the newest step's shadow.", labels)
         for totals in self._overview.rollouts:
             names = [totals.model, totals.alias]
             share.add_metric(names, totals.share_ppm / 1_000_000)

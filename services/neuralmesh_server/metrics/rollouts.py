@@ -121,7 +121,7 @@ class LoggedStep:
 
 @dataclass(frozen=True, slots=True)
 class AliasTotals:
-    """What all steps of one alias did, with the share of its newest step: counters that only grow."""
+    """What all steps of one alias did: counters that only grow, and the share and difference of its newest step."""
 
     model: str
     alias: str

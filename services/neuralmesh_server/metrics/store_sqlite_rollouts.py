@@ -56,14 +56,13 @@ class SqliteRolloutView:
         sums = ", ".join(f"sum({name})" for name in _NAMES)
         # SQLite gives the column beside one max() the value of the row that it chose.
         newest = self._connection.execute(
-            "SELECT model, alias, share_ppm, max(revision) FROM rollout_steps GROUP BY model, alias"
+            "SELECT model, alias, share_ppm, shadow_difference, max(revision) FROM rollout_steps GROUP BY model, alias"
         )
-        shares = {(model, alias): share for model, alias, share, _ in newest}
+        gauges = {(model, alias): (share, difference) for model, alias, share, difference, _ in newest}
         rows = self._connection.execute(
-            f"SELECT model, alias, {sums}, max(shadow_difference) FROM rollout_steps"  # noqa: S608
-            " GROUP BY model, alias ORDER BY model, alias"
+            f"SELECT model, alias, {sums} FROM rollout_steps GROUP BY model, alias ORDER BY model, alias"  # noqa: S608
         )
-        return [_alias_totals(row, shares[row[0], row[1]]) for row in rows]
+        return [_alias_totals(row, *gauges[row[0], row[1]]) for row in rows]
 
     def rollout_log(self, step: Step, *, after: int, limit: int) -> list[LoggedStep]:
         """See View."""
@@ -160,8 +159,8 @@ def _totals(row: Sequence[Any]) -> StepTotals:
     return StepTotals(row[0], Step(*row[1:8]), **_counts(row[8:-1], row[-1]))
 
 
-def _alias_totals(row: Sequence[Any], share: int) -> AliasTotals:
-    model, alias, *values, difference = row
+def _alias_totals(row: Sequence[Any], share: int, difference: float) -> AliasTotals:
+    model, alias, *values = row
     counts = _counts(values, difference)
     del counts["forgotten_units"]
     return AliasTotals(model, alias, share, **counts)

@@ -10,6 +10,7 @@ from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server import names
 from neuralmesh_server.registry.convert_rollout import policy_message, proof_message, protection_message, state_message
+from neuralmesh_server.registry.etags import etag
 from neuralmesh_server.registry.following import SnapshotPart, Step
 from neuralmesh_server.registry.records import (
     Actor,
@@ -67,6 +68,7 @@ def model_message(model: Model) -> Any:
         latest_version=model.latest_version,
         revision=model.revision,
         policy=policy_message(model.policy),
+        policy_etag=etag(model.policy_revision),
     )
 
 
@@ -102,6 +104,7 @@ def alias_message(alias: Alias) -> Any:
         reason=alias.reason,
         protection=protection_message(alias.protection),
         proof=proof_message(alias.proof),
+        protection_etag=etag(alias.protection_revision),
     )
 
 

@@ -46,6 +46,7 @@ _CONTENT_OF = {number: content for content, number in _CONTENTS.items()} | {
     resources.ReceiptPolicy.CONTENT_UNSPECIFIED: ReceiptContent.DIGESTS
 }
 _SOURCE_OF = {number: source for source, number in _SOURCES.items()}
+_REQUIRED_OF = _SOURCE_OF | {resources.Proof.SOURCE_UNSPECIFIED: None}
 
 
 def state(message: Any) -> AliasState:
@@ -116,15 +117,19 @@ def policy_message(policy: ModelPolicy | None) -> Any:
 
 def protection(message: Any) -> AliasProtection:
     """Return the protection of an AliasProtection."""
-    names = (field.name for field in dataclasses.fields(AliasProtection))
-    return AliasProtection(**{name: getattr(message, name) for name in names})
+    names = (field.name for field in dataclasses.fields(AliasProtection) if field.name != "required_source")
+    return AliasProtection(
+        required_source=_REQUIRED_OF[message.required_source], **{name: getattr(message, name) for name in names}
+    )
 
 
 def protection_message(protection: AliasProtection | None) -> Any:
     """Return the AliasProtection of a protection; None stays None."""
     if protection is None:
         return None
-    return resources.AliasProtection(require_proof=True, **dataclasses.asdict(protection))
+    source = protection.required_source
+    fields = dataclasses.asdict(protection) | {"required_source": None if source is None else _SOURCES[source]}
+    return resources.AliasProtection(require_proof=True, **fields)
 
 
 def proof(message: Any) -> Proof:

@@ -130,6 +130,7 @@ def model_fact(model: Model) -> Fact:
     }
     if model.policy is not None:
         form["policy"] = policy_fact(model.policy)
+        form["policy_revision"] = model.policy_revision
     return form
 
 
@@ -183,6 +184,7 @@ def move_fact(move: Move) -> Fact:
         "reason": alias.reason,
         "before": None if move.before is None else state_fact(move.before),
         "protection": protection_fact(alias.protection),
+        "protection_revision": alias.protection_revision,
         "proof": proof_fact(alias.proof),
     }
 
@@ -200,6 +202,7 @@ def read_move(data: dict[str, Any]) -> Move:
         actor=read_actor(data["actor"]),
         reason=data["reason"],
         protection=read_protection(data.get("protection")),
+        protection_revision=data.get("protection_revision", 0),
         proof=read_proof(data.get("proof")),
     )
     return Move(alias, None if before is None else read_state(before))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from neuralmesh_server.proof_seal import ProofSource
 from neuralmesh_server.registry.records_policy import (
     AliasProtection,
     BatchingPolicy,
@@ -61,13 +62,24 @@ def read_policy(data: dict[str, Any] | None) -> ModelPolicy | None:
 
 
 def protection_fact(protection: AliasProtection | None) -> Fact:
-    """Return the form of a protection; None stays None."""
-    return None if protection is None else dict(dataclasses.asdict(protection))
+    """Return the form of a protection; None stays None. What was added later has a key only where it is set."""
+    if protection is None:
+        return None
+    form: dict[str, Fact] = dict(dataclasses.asdict(protection))
+    del form["required_source"], form["allow_unverified"]
+    if protection.required_source is not None:
+        form["required_source"] = protection.required_source.value
+    if protection.allow_unverified:
+        form["allow_unverified"] = True
+    return form
 
 
 def read_protection(data: dict[str, Any] | None) -> AliasProtection | None:
     """Return the protection of a form; None stays None."""
-    return None if data is None else AliasProtection(**data)
+    if data is None:
+        return None
+    source = data.get("required_source")
+    return AliasProtection(**(data | {"required_source": None if source is None else ProofSource(source)}))
 
 
 def protection_change_fact(change: ProtectionChange) -> Fact:

@@ -146,7 +146,7 @@ class _Start:
     revision: int
     state_digest: bytes
     aliases: tuple[Alias, ...]
-    policies: dict[str, ModelPolicy]
+    policies: dict[str, tuple[ModelPolicy, int]]
 
 
 def _start(view: View, from_revision: int, state_digest: bytes) -> _Start | None:
@@ -179,13 +179,17 @@ def _births(view: View, after: int, start: _Start) -> tuple[int, SnapshotPart] |
         return None
     models = [event.model for event in events if isinstance(event.change, ModelCreated)]
     return events[-1].revision, SnapshotPart(
-        models=tuple(
-            dataclasses.replace(
-                model,
-                latest_version=view.version_count(model.name, start.revision),
-                policy=start.policies.get(model.name),
-            )
-            for model in models
-        ),
+        models=tuple(_as_of(view, model, start) for model in models),
         versions=tuple(event.version for event in events if not isinstance(event.change, ModelCreated)),
+    )
+
+
+def _as_of(view: View, model: Model, start: _Start) -> Model:
+    """Return a model as it was at the snapshot's revision."""
+    policy, policy_revision = start.policies.get(model.name, (None, 0))
+    return dataclasses.replace(
+        model,
+        latest_version=view.version_count(model.name, start.revision),
+        policy=policy,
+        policy_revision=policy_revision,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from neuralmesh_server import state_digest
 from neuralmesh_server.errors import FailedPreconditionError
-from neuralmesh_server.registry import documents, documents_policy
+from neuralmesh_server.registry import documents, documents_policy, etags
 from neuralmesh_server.registry.catalog import find_model
 from neuralmesh_server.registry.ledger import Repeatable, record
 from neuralmesh_server.registry.records import ModelPolicyChanged, PolicyChange
@@ -35,14 +35,17 @@ class Policies:
         self._store = store
         self._clock = clock
 
-    async def set(self, model: str, policy: ModelPolicy, origin: Origin) -> PolicyChange:
+    async def set(self, model: str, policy: ModelPolicy, origin: Origin, *, etag: str = "") -> PolicyChange:
         """Replace a model's policy; the one that already holds changes nothing.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND.
+            AbortedError: ETAG_MISMATCH.
             FailedPreconditionError: BATCHING_REFUSED.
         """
-        arguments: Fact = {"model": model, "policy": documents_policy.policy_fact(policy)}
+        arguments: dict[str, Fact] = {"model": model, "policy": documents_policy.policy_fact(policy)}
+        if etag:  # a key only where there is one: requests of before there were etags are remembered
+            arguments["etag"] = etag
 
         def rule(transaction: Transaction) -> PolicyChange:
             now = self._clock()
@@ -51,13 +54,16 @@ class Policies:
                 now,
                 origin,
                 arguments,
-                lambda: _set(transaction, now, find_model(transaction, model), policy, origin),
+                lambda: _set(transaction, now, find_model(transaction, model), policy, etag=etag, origin=origin),
             )
 
         return await self._store.change(rule)
 
 
-def _set(transaction: Transaction, time_ms: int, model: Model, policy: ModelPolicy, origin: Origin) -> PolicyChange:
+def _set(
+    transaction: Transaction, time_ms: int, model: Model, policy: ModelPolicy, *, etag: str, origin: Origin
+) -> PolicyChange:
+    etags.check(etag, etags.etag(model.policy_revision), f"the policy of model {model.name!r}", model=model.name)
     if policy.batching is not None:
         _check_batching(transaction, model)
     before = model.policy
@@ -74,7 +80,7 @@ def _set(transaction: Transaction, time_ms: int, model: Model, policy: ModelPoli
         remove=None if before is None else _entry(model.name, before),
     )
     transaction.set_policy(model, event.revision)
-    return PolicyChange(dataclasses.replace(model, policy=policy), before)
+    return PolicyChange(dataclasses.replace(model, policy=policy, policy_revision=event.revision), before)
 
 
 def _check_batching(transaction: Transaction, model: Model) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuralmesh_server import state_digest
-from neuralmesh_server.errors import AbortedError, FailedPreconditionError, NotFoundError
-from neuralmesh_server.registry import documents, protection
+from neuralmesh_server.errors import FailedPreconditionError, NotFoundError
+from neuralmesh_server.registry import documents, etags, protection
 from neuralmesh_server.registry.catalog import find_model, find_version
 from neuralmesh_server.registry.ledger import Repeatable, record
 from neuralmesh_server.registry.records import Alias, AliasMoved, Move, MoveKind
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from neuralmesh_server.proof_seal import Proof
     from neuralmesh_server.registry.records import AliasState, Event, Model, Origin
     from neuralmesh_server.registry.store import Store, Transaction, View
-
-ABSENT_ETAG = '"0"'
-"""Etag of an alias that does not exist."""
 
 _PROMOTE = Repeatable("PromoteAlias", documents.move_fact, documents.read_move)
 _ROLLBACK = Repeatable("RollbackAlias", documents.move_fact, documents.read_move)
@@ -157,14 +154,15 @@ def _promote(
     proof: Proof | None,
 ) -> Move:
     current = transaction.alias(model, alias)
-    _check_etag(model, alias, etag, ABSENT_ETAG if current is None else current.etag)
+    _check_etag(model, alias, etag, etags.ABSENT if current is None else current.etag)
     for version in state.versions():
         find_version(transaction, model, version)
-    if current is not None and current.state == state:
-        return Move(current, current.state)
     before = None if current is None else current.state
+    if current is None or before != state or proof != current.proof:  # the very same promotion again is no new claim
+        protection.check(transaction, time_ms, model, alias, before=before, after=state, proof=proof)
+    if current is not None and before == state:
+        return Move(current, before)
     previous = 0 if current is None else current.state.version
-    protection.check(transaction, time_ms, model, alias, before=before, after=state, proof=proof)
     event = record(
         transaction,
         time_ms,
@@ -238,15 +236,7 @@ def _target_depth(transaction: Transaction, model: Model, current: Alias, to_ver
 
 
 def _check_etag(model: Model, alias: str, expected: str, actual: str) -> None:
-    if expected and expected != actual:
-        raise AbortedError(
-            "ETAG_MISMATCH",
-            f"alias {alias!r} of model {model.name!r} has etag {actual}, not {expected!a}",
-            model=model.name,
-            alias=alias,
-            expected=expected,
-            actual=actual,
-        )
+    etags.check(expected, actual, f"alias {alias!r} of model {model.name!r}", model=model.name, alias=alias)
 
 
 def _entry(model: str, alias: str, revision: int, state: AliasState, previous: int) -> Fact:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from neuralmesh_server import proof_seal
 from neuralmesh_server.errors import FailedPreconditionError
-from neuralmesh_server.registry import documents_policy
+from neuralmesh_server.exposure import Exposure, brought_in
+from neuralmesh_server.registry import documents_policy, etags
 from neuralmesh_server.registry.catalog import find_model
 from neuralmesh_server.registry.ledger import Repeatable, record
 from neuralmesh_server.registry.records import AliasProtected
@@ -47,20 +48,30 @@ class Protections:
         self._clock = clock
 
     async def protect(
-        self, model: str, alias: str, protection: AliasProtection | None, origin: Origin
+        self, model: str, alias: str, protection: AliasProtection | None, origin: Origin, *, etag: str = ""
     ) -> ProtectionChange:
-        """Replace the protection of an alias, which need not exist; None lifts it. Raises MODEL_NOT_FOUND."""
-        arguments: Fact = {
+        """Replace the protection of an alias, which need not exist; None lifts it.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+            AbortedError: ETAG_MISMATCH.
+        """
+        arguments: dict[str, Fact] = {
             "model": model,
             "alias": alias,
             "protection": documents_policy.protection_fact(protection),
         }
+        if etag:  # a key only where there is one: requests of before there were etags are remembered
+            arguments["etag"] = etag
 
         def rule(transaction: Transaction) -> ProtectionChange:
             now = self._clock()
 
             def protect() -> ProtectionChange:
                 found = find_model(transaction, model)
+                current = etags.etag(transaction.protection_revision(found, alias))
+                what = f"the protection of alias {alias!r} of model {model!r}"
+                etags.check(etag, current, what, model=model, alias=alias)
                 before = transaction.protection(found, alias)
                 if before != protection:
                     change = AliasProtected(model, alias, before, protection)
@@ -102,7 +113,7 @@ def check(
     protection = view.protection(model, alias)
     if protection is None or before is None:
         return
-    brought = brought_in(before, after)
+    brought = brought_in(_exposure(before), _exposure(after))
     if not brought:
         return
     if proof is None:
@@ -137,21 +148,14 @@ def check(
         )
 
 
-def brought_in(before: AliasState, after: AliasState) -> list[int]:
-    """Return the versions that a move exposes more than before.
-
-    They are a new stable version, a canary that is new or gets a larger share, and a shadow that is new.
-    """
-    found = [after.version] if after.version != before.version else []
-    known = {before.version, *found}
-    canary, shadow = after.canary, after.shadow
-    if canary is not None and canary.version not in known:
-        same = before.canary is not None and before.canary.version == canary.version
-        if canary.share_ppm > (before.canary.share_ppm if same and before.canary is not None else 0):
-            found.append(canary.version)
-    if shadow is not None and shadow.version not in {*before.versions(), *found}:
-        found.append(shadow.version)
-    return found
+def _exposure(state: AliasState) -> Exposure:
+    canary, shadow = state.canary, state.shadow
+    return Exposure(
+        version=state.version,
+        canary=0 if canary is None else canary.version,
+        canary_ppm=0 if canary is None else canary.share_ppm,
+        shadow=0 if shadow is None else shadow.version,
+    )
 
 
 def _check_facts(
@@ -187,13 +191,20 @@ def _check_age(model: Model, alias: str, age_ms: int, protection: AliasProtectio
 
 def _beyond(protection: AliasProtection, proof: Proof) -> Iterator[tuple[str, str, str]]:
     """Yield each limit that a proof is beyond: its name, its bound, and what the proof has."""
+    source = protection.required_source
+    if source is not None and proof.source is not source:
+        yield "required_source", source.value, proof.source.value
+    if proof.unverified and not protection.allow_unverified:
+        yield "allow_unverified", "false", "answers that another server did not prove"
     least = protection.min_requests or 1
-    if proof.requests < least:
-        yield "min_requests", str(least), str(proof.requests)
+    compared = proof.requests - proof.baseline_errors - proof.new_errors  # what both versions answered
+    if compared < least:
+        yield "min_requests", str(least), str(compared)
+    if not proof.rows:
+        yield "rows", "1", "0"
     agreement = protection.min_agreement_ppm
-    if agreement and (not proof.rows or proof.agreeing_rows * MILLION < agreement * proof.rows):
-        actual = proof.agreeing_rows * MILLION // proof.rows if proof.rows else 0
-        yield "min_agreement_ppm", str(agreement), str(actual)
+    if proof.rows and proof.agreeing_rows * MILLION < agreement * proof.rows:
+        yield "min_agreement_ppm", str(agreement), str(proof.agreeing_rows * MILLION // proof.rows)
     difference = protection.max_output_difference
     if difference and Decimal(proof.max_output_difference) > Decimal(difference):
         yield "max_output_difference", difference, proof.max_output_difference

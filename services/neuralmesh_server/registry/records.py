@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
+from neuralmesh_server.registry.etags import etag
+
 if TYPE_CHECKING:
     from neuralmesh_server.proof_seal import Proof
     from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
@@ -61,7 +63,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named line of versions; `policy` is None until it was given one."""
+    """A named line of versions; `policy` is None until it was given one, and `policy_revision` 0."""
 
     name: str
     uid: int
@@ -70,6 +72,7 @@ class Model:
     latest_version: int
     revision: int
     policy: ModelPolicy | None = None
+    policy_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ class Alias:
     Attributes:
         rollback_versions: Versions that rollback would go through, nearest first, at most 100.
         protection: What a promotion must bring along, None for nothing.
+        protection_revision: That of its last change, 0 before the first.
         proof: What came with the promotion that is in force.
     """
 
@@ -168,11 +172,12 @@ class Alias:
     reason: str
     protection: AliasProtection | None = None
     proof: Proof | None = None
+    protection_revision: int = 0
 
     @property
     def etag(self) -> str:
         """The quoted revision of the last move."""
-        return f'"{self.revision}"'
+        return etag(self.revision)
 
 
 @dataclass(frozen=True, slots=True)

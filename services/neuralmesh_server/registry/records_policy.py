@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neuralmesh_server.proof_seal import ProofSource
 
 
 class ReceiptMode(Enum):
@@ -63,7 +67,10 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True)
 class AliasProtection:
-    """What a promotion of an alias must bring along; the contract describes each field."""
+    """What a promotion of an alias must bring along; the contract describes each field.
+
+    `required_source` is None for either.
+    """
 
     min_agreement_ppm: int = 0
     max_output_difference: str = ""
@@ -71,6 +78,8 @@ class AliasProtection:
     max_latency_ratio_ppm: int = 0
     min_requests: int = 0
     max_proof_age_seconds: int = 0
+    required_source: ProofSource | None = None
+    allow_unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

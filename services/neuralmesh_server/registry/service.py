@@ -175,7 +175,8 @@ class RegistryServicer:
         """Set a model's policy."""
         name = names.parse_model_name(request.name)
         validate_rollout.policy(request)
-        change = await self._policies.set(name, convert_rollout.policy(request.policy), _origin(request, call))
+        policy = convert_rollout.policy(request.policy)
+        change = await self._policies.set(name, policy, _origin(request, call), etag=request.etag)
         return api.SetModelPolicyResponse(
             model=convert.model_message(change.model), previous_policy=convert_rollout.policy_message(change.before)
         )
@@ -187,7 +188,8 @@ class RegistryServicer:
         if request.HasField("protection"):
             validate_rollout.protection(request.protection)
             protection = convert_rollout.protection(request.protection)
-        change = await self._protections.protect(model, alias, protection, _origin(request, call))
+        origin = _origin(request, call)
+        change = await self._protections.protect(model, alias, protection, origin, etag=request.etag)
         return api.ProtectAliasResponse(
             protection=convert_rollout.protection_message(change.protection),
             previous_protection=convert_rollout.protection_message(change.before),

@@ -45,8 +45,8 @@ class View(Protocol):
     def models(self, after: str, limit: int) -> list[Model]:
         """Return the models whose names follow `after`, in byte order."""
 
-    def policies(self) -> dict[str, ModelPolicy]:
-        """Return the policies of all models that were given one, by the models' names."""
+    def policies(self) -> dict[str, tuple[ModelPolicy, int]]:
+        """Return the policies of all models that were given one, with their revisions, by the models' names."""
 
     def exact_version(self, model: Model) -> int | None:
         """Return a version of the model whose metadata says `batching: exact`."""
@@ -71,6 +71,9 @@ class View(Protocol):
 
     def protection(self, model: Model, alias: str) -> AliasProtection | None:
         """Return what a promotion of an alias must bring along; the alias need not exist."""
+
+    def protection_revision(self, model: Model, alias: str) -> int:
+        """Return the revision of an alias's last change of protection, be it that it was lifted; 0 before the first."""
 
     def is_known(self, model: Model, alias: str) -> bool:
         """Return whether the log says anything of an alias: a move, or a protection before the first."""

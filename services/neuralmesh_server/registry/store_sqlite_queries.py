@@ -38,7 +38,8 @@ T = TypeVar("T")
 
 _EMPTY_DIGEST = StateDigest().value()
 _MODEL = (
-    "SELECT m.name, m.uid, m.description, m.time_ms, m.latest_version, m.revision, e.canonical, e.leaf_hash"
+    "SELECT m.name, m.uid, m.description, m.time_ms, m.latest_version, m.revision,"
+    " coalesce(p.revision, 0), e.canonical, e.leaf_hash"
     " FROM models m LEFT JOIN policies p ON p.model = m.uid LEFT JOIN events e ON e.revision = p.revision"
 )
 _EVENT = "SELECT e.canonical, e.leaf_hash FROM events e"
@@ -78,10 +79,10 @@ class SqliteView:
         rows = self._rows(f"{_MODEL} WHERE m.name > ? ORDER BY m.name LIMIT ?", after, limit)
         return _page((len(row[2].encode()), _model(row)) for row in rows)
 
-    def policies(self) -> dict[str, ModelPolicy]:
+    def policies(self) -> dict[str, tuple[ModelPolicy, int]]:
         rows = self._rows(f"{_EVENT} JOIN policies p ON p.revision = e.revision")
-        changes = (_policy_changed(events.read(*row)) for row in rows)
-        return {change.model: change.after for change in changes}
+        found = ((event, _policy_changed(event)) for event in (events.read(*row) for row in rows))
+        return {change.model: (change.after, event.revision) for event, change in found}
 
     def exact_version(self, model: Model) -> int | None:
         row = self._row(
@@ -126,7 +127,10 @@ class SqliteView:
         return [self._alias(*row) for row in self._rows(f"{_ALIAS} ORDER BY a.model, a.name")]
 
     def protection(self, model: Model, alias: str) -> AliasProtection | None:
-        return self._protection(model.uid, alias)
+        return self._protection(model.uid, alias)[0]
+
+    def protection_revision(self, model: Model, alias: str) -> int:
+        return self._protection(model.uid, alias)[1]
 
     def is_known(self, model: Model, alias: str) -> bool:
         row = self._row("SELECT 1 FROM events WHERE model = ? AND alias = ? LIMIT 1", model.uid, alias)
@@ -236,6 +240,7 @@ class SqliteView:
             move.alias,
             LISTED_ROLLBACKS,
         )
+        protection, protection_revision = self._protection(uid, move.alias)
         return Alias(
             model=move.model,
             name=move.alias,
@@ -245,7 +250,8 @@ class SqliteView:
             time_ms=event.time_ms,
             actor=event.actor,
             reason=event.reason,
-            protection=self._protection(uid, move.alias),
+            protection=protection,
+            protection_revision=protection_revision,
             proof=move.proof if move.kind is MoveKind.PROMOTE else self._proof(uid, move.alias),
         )
 
@@ -259,15 +265,16 @@ class SqliteView:
         )
         return _moved(events.read(*row)).proof
 
-    def _protection(self, uid: int, alias: str) -> AliasProtection | None:
+    def _protection(self, uid: int, alias: str) -> tuple[AliasProtection | None, int]:
+        """Return an alias's protection, and the revision of its last change."""
         row = self._row(
             f"{_EVENT} JOIN protections p ON p.revision = e.revision WHERE p.model = ? AND p.alias = ?", uid, alias
         )
         if row is None:
-            return None
-        change = events.read(*row).change
-        assert isinstance(change, AliasProtected)
-        return change.after
+            return None, 0
+        event = events.read(*row)
+        assert isinstance(event.change, AliasProtected)
+        return event.change.after, event.revision
 
     def _rows(self, sql: str, *values: object) -> Iterable[Any]:
         return self._connection.execute(sql, values)
@@ -287,11 +294,12 @@ def _policy_changed(event: Event) -> ModelPolicyChanged:
 
 
 def _model(row: tuple[Any, ...]) -> Model:
-    *columns, policy, leaf_hash = row
+    *columns, policy_revision, policy, leaf_hash = row
     model = Model(*columns)
     if policy is None:
         return model
-    return dataclasses.replace(model, policy=_policy_changed(events.read(policy, leaf_hash)).after)
+    after = _policy_changed(events.read(policy, leaf_hash)).after
+    return dataclasses.replace(model, policy=after, policy_revision=policy_revision)
 
 
 def _page(items: Iterable[tuple[int, T]]) -> list[T]:

@@ -61,6 +61,9 @@ def protection(message: Any) -> None:
     _within("protection.min_agreement_ppm", message.min_agreement_ppm, 0, MILLION)
     if message.max_output_difference:
         _decimal("protection.max_output_difference", message.max_output_difference)
+    if message.required_source not in resources.Proof.Source.values():
+        value = message.required_source
+        raise invalid("protection.required_source", f"is {value}, which is no source", value=value)
 
 
 def proof(message: Any) -> None:

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
 from neuralmesh_server.errors import PermissionDeniedError, UnauthenticatedError
+from neuralmesh_server.runtime.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,11 +129,15 @@ class Access:
     Args:
         directory: Who is known.
         clock: Returns the present time in seconds since 1970.
+
+    Attributes:
+        refusals: What tells operators of callers that were refused.
     """
 
     def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
         self._clock = clock
+        self.refusals = Refusals()
 
     def principal(self, authorization: str | None, identity: Callable[[], str | None]) -> Principal:
         """Return who calls.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from neuralmesh_server.errors import PermissionDeniedError, UnauthenticatedError
 from neuralmesh_server.runtime import access
 from neuralmesh_server.runtime.wire import text_field
 
@@ -36,15 +37,17 @@ class Gate:
         """Return who calls with a stream of requests, if they may with any; each request is checked when it comes."""
         principal = self.principal(context)
         if not self._rule.model:
-            access.check(self._rule, principal, "")
+            self._check(principal, "")
         elif not any(principal.may_somewhere(role) for role in self._rule.roles):
-            raise access.denied(self._rule, principal, "")
+            refusal = access.denied(self._rule, principal, "")
+            self._access.refusals.note(refusal)
+            raise refusal
         return principal
 
     def check(self, principal: Principal, request: Any) -> None:
         """Permit a request or raise PERMISSION_DENIED."""
         model = access.model_at(request, self._rule.model) if self._rule.model else ""
-        access.check(self._rule, principal, model)
+        self._check(principal, model)
 
     def check_bytes(self, principal: Principal, data: bytes, parse: Callable[[bytes], Any]) -> None:
         """Permit the bytes of a request, or raise PERMISSION_DENIED or what `parse` raises."""
@@ -54,11 +57,22 @@ class Gate:
         if model is None:
             self.check(principal, parse(data))
         else:
-            access.check(self._rule, principal, access.model_of(model))
+            self._check(principal, access.model_of(model))
 
     def admit(self, principal: Principal, answer: Any) -> Any:
         """Return what of an answer the caller may see, or raise PERMISSION_DENIED."""
-        return access.admit(self._rule, principal, answer)
+        try:
+            return access.admit(self._rule, principal, answer)
+        except PermissionDeniedError as error:
+            self._access.refusals.note(error)
+            raise
+
+    def _check(self, principal: Principal, model: str) -> None:
+        try:
+            access.check(self._rule, principal, model)
+        except PermissionDeniedError as error:
+            self._access.refusals.note(error)
+            raise
 
 
 def make_gate(guard: Guard, method: MethodDescriptor) -> Gate | None:
@@ -74,7 +88,9 @@ def certificate_name(context: grpc.aio.ServicerContext) -> str | None:
 
 def principal_of(context: grpc.aio.ServicerContext, who: Access) -> Principal:
     """Return who calls; raises UNAUTHENTICATED or PERMISSION_DENIED."""
-    for name, value in context.invocation_metadata() or ():
-        if name == "authorization":
-            return who.principal(value, lambda: None)
-    return who.principal(None, lambda: certificate_name(context))
+    token = next((value for name, value in context.invocation_metadata() or () if name == "authorization"), None)
+    try:
+        return who.principal(token, lambda: certificate_name(context))
+    except (UnauthenticatedError, PermissionDeniedError) as error:
+        who.refusals.note(error)
+        raise

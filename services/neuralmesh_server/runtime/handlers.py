@@ -101,8 +101,30 @@ def snake_case(name: str) -> str:
 
 
 async def abort(context: grpc.aio.ServicerContext, error: NeuralMeshError) -> None:
-    """End a call with the status of an error; does not return."""
-    await context.abort_with_status(to_status(error))
+    """End a call with the status of an error; the handler has nothing more to do than to return.
+
+    grpc keeps the exception by which it ends a call, and a handler keeps the error that it caught: with their
+    tracebacks both would hold the frames that hold them, and so the request, until the garbage collector comes. grpc
+    raises its exception again where the handler returns.
+    """
+    forget_frames(error)
+    try:
+        await context.abort_with_status(to_status(error))
+    except grpc.aio.AbortError as ended:
+        forget_frames(ended)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that an error and the errors behind it passed."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        waiting += (one.__cause__, one.__context__)
 
 
 def parse(request_class: type[Any], data: bytes) -> Any:
@@ -111,13 +133,14 @@ def parse(request_class: type[Any], data: bytes) -> Any:
         return request_class.FromString(data)
     except DecodeError:
         name = request_class.DESCRIPTOR.full_name
-        raise InvalidArgumentError("REQUEST_MALFORMED", f"the request's bytes are not a {name}", message=name) from None
+        raise InvalidArgumentError("REQUEST_MALFORMED", f"the request's bytes are no {name}", message=name) from None
 
 
 def defect(error: Exception, method: str) -> InternalError:
     """Log a defect with its traceback and return the error that the caller may see."""
     incident = secrets.token_hex(6)
     log.error("call_failed", method=method, incident=incident, exc_info=error)
+    forget_frames(error)
     return InternalError("INTERNAL", f"internal error, incident {incident}", incident=incident)
 
 
@@ -137,7 +160,7 @@ def _raw_handler(
         else:
             return await behaviour(request, context)
         await abort(context, refusal)
-        raise AssertionError("the call was ended")
+        return b""  # nobody sees it
 
     async def streaming(data: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         async with _translated(context, method.full_name):
@@ -184,7 +207,7 @@ def _method_handler(
         async with _translated(context, method.full_name):
             request, principal = entered(data, context)
             return written(await behaviour(request, Call(context, principal)), principal)
-        raise AssertionError("the call was ended")
+        return b""  # after a failure; nobody sees it
 
     async def streaming(data: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         async with _translated(context, method.full_name):

@@ -153,6 +153,7 @@ class _Reflection(ReflectionServicer):  # type: ignore[misc]  # the package has 
                 check(REFLECTION, principal_of(context, self._access), "")
         except NeuralMeshError as error:
             await abort(context, error)
+            return
         async for answer in super().ServerReflectionInfo(requests, context):
             yield answer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neuralmesh import oip, tensors
@@ -29,6 +29,8 @@ class Prediction:
         node: Node that answered.
         outputs: Arrays by name.
         request_id: The caller's own id, echoed.
+        parameters: Everything that the answer says of itself, such as `arm` where a canary is in force, or `identity`
+            and `upstream_version` where another server ran it.
     """
 
     model: str
@@ -38,6 +40,7 @@ class Prediction:
     node: str
     outputs: dict[str, np.ndarray[Any, Any]]
     request_id: str = ""
+    parameters: dict[str, Parameter] = field(default_factory=dict)
 
 
 def build_request(
@@ -92,11 +95,19 @@ def read_response(response: Any) -> Prediction:
         node=_text(parameters, "node"),
         outputs=arrays,
         request_id=response.id,
+        parameters={key: value for key in parameters if (value := _parameter(parameters[key])) is not None},
     )
 
 
 def _text(parameters: Any, key: str) -> str:
     return str(parameters[key].string_param) if key in parameters else ""
+
+
+def _parameter(message: Any) -> Parameter | None:
+    """Return the value of a parameter, None where a server set none."""
+    choice = message.WhichOneof("parameter_choice")
+    value: Parameter | None = None if choice is None else getattr(message, choice)
+    return value
 
 
 def _set_parameter(message: Any, key: str, value: Parameter) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuralmesh_server.errors import DeadlineExceededError, UnavailableError
+from neuralmesh_server.errors import DeadlineExceededError
 from neuralmesh_server.inference.backends.ending import Ended, EndedError
 from neuralmesh_server.inference.reporting.activity import LabelRecord
 from neuralmesh_server.inference.tensors import raw_view
@@ -71,8 +71,8 @@ class Execution:
         as long as a thread works on it, also when its caller has given up.
 
         Raises:
-            DeadlineExceededError: DEADLINE_EXPIRED: the run was ended at the deadline or at the longest time.
-            UnavailableError: NOT_SERVING: the run was ended because the node stops.
+            DeadlineExceededError: DEADLINE_EXPIRED: the run was ended at the deadline, at the longest time, or because
+                the node stops, which is not UNAVAILABLE since something ran.
             NeuralMeshError: The model failed (MODEL_FAILED) or refused its inputs (INPUT_INVALID).
         """
         if rows == 0 and _is_empty(loaded, arrays):
@@ -84,7 +84,7 @@ class Execution:
             return await self._ended.run(lambda ending: _run(loaded, rows, raw, arrays, ending), seconds, place)
         except EndedError as error:
             if self._closed:
-                raise UnavailableError("NOT_SERVING", "this node stops; the run was ended") from error
+                raise DeadlineExceededError("DEADLINE_EXPIRED", "this node stops; the run was ended") from error
             raise DeadlineExceededError("DEADLINE_EXPIRED", f"the run was ended after {seconds:.3f} seconds") from error
 
     def is_quick(self, loaded: LoadedModel, rows: int) -> bool:

@@ -22,7 +22,7 @@ from neuralmesh_server.inference.backends.backend import LoadError
 from neuralmesh_server.inference.backends.ending import EndedError
 from neuralmesh_server.inference.backends.onnx_cost import is_predictable, is_repeatable
 from neuralmesh_server.inference.backends.onnx_scan import ScanError, scan
-from neuralmesh_server.inference.tensors import Signature, TensorSpec
+from neuralmesh_server.inference.tensors import DTYPES, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,6 +93,33 @@ def _cpu_features() -> list[str]:
     return sorted(next(listed, []))
 
 
+class BoundRun:
+    """Runs of one row on memory that is kept, which saves the making of arrays; for one caller at a time.
+
+    Attributes:
+        inputs: Where the raw elements go, in the order of the signature.
+        outputs: Where the results stand after `run`, in the order of the signature.
+    """
+
+    __slots__ = ("_binding", "_inputs", "_session", "inputs", "outputs")
+
+    def __init__(
+        self, session: Any, binding: Any, inputs: tuple[NDArray[Any], ...], outputs: tuple[NDArray[Any], ...]
+    ) -> None:
+        self._session = session
+        self._binding = binding
+        self._inputs = inputs  # the binding holds bare addresses
+        self.inputs = tuple(array.reshape(-1).view(np.uint8).data for array in inputs)
+        self.outputs = outputs
+
+    def run(self) -> None:
+        """Run; raises MODEL_FAILED."""
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except FAILURES as error:
+            raise InternalError("MODEL_FAILED", f"the model failed: {error}", error=error) from error
+
+
 class OnnxModel:
     """A session; see neuralmesh_server.inference.backends.backend.Model."""
 
@@ -131,6 +158,27 @@ class OnnxModel:
             if ending is not None and ending.ended:
                 raise EndedError from error
             raise InternalError("MODEL_FAILED", f"the model failed: {error}", error=error) from error
+
+    def bound_row(self, signature: Signature) -> BoundRun | None:
+        """Return a way to run one row on memory that is kept; None where a size is not known before the run."""
+        specs = (*signature.inputs, *signature.outputs)
+        if self._bfloat or any(spec.datatype == "BYTES" or not spec.batched or -1 in spec.shape[1:] for spec in specs):
+            return None
+        inputs, outputs = (
+            {spec.name: np.zeros((1, *spec.shape[1:]), DTYPES[spec.datatype]) for spec in side}
+            for side in (signature.inputs, signature.outputs)
+        )
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        for name, array in outputs.items():
+            binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        bound = BoundRun(self._session, binding, tuple(inputs.values()), tuple(outputs.values()))
+        try:
+            bound.run()
+        except InternalError:
+            return None  # its outputs are not as long as its inputs
+        return bound
 
     def _run_values(self, inputs: Mapping[str, NDArray[Any]], options: Any) -> dict[str, NDArray[Any]]:
         values = {spec.name: _value(spec, inputs[spec.name]) for spec in self.signature.inputs}

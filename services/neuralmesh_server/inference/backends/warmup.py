@@ -69,8 +69,11 @@ def check(model: Model, declared: Signature | None, ending: Ending | None = None
         many = _time(model, signature, MANY_ROWS, ending) if one * MANY_ROWS < LONG_NS else one * MANY_ROWS
     row = max(many - one, 0) // (MANY_ROWS - 1)
     same = [spec.name for spec in signature.outputs] == [spec.name for spec in model.signature.outputs]
+    raw = same and model.run_raw is not None
+    if raw:
+        row = max(row, 1)  # a small network's rows may cost less than the clock sees, but never nothing
     # One row and many cost what was measured, also where rows cost more the more there are.
-    return Checked(signature, label_index, one - row, row, raw=same and model.run_raw is not None)
+    return Checked(signature, label_index, one - row, row, raw=raw)
 
 
 def _check_remote(said: Signature, declared: Signature | None) -> Checked:

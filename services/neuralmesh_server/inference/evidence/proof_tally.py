@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How one version fared with one request: its outputs, None where it failed, and its time in nanoseconds."""
+    """How one version fared with one request.
+
+    Attributes:
+        outputs: None where it failed.
+        spent_ns: How long it took.
+        unverified: True when another server answered and did not prove what ran.
+    """
 
     outputs: Sequence[Output] | None
     spent_ns: int
+    unverified: bool = False
 
 
 @dataclass(slots=True)
@@ -43,6 +50,7 @@ class Tally:
     baseline_errors: int = 0
     candidate_errors: int = 0
     new_errors: int = 0
+    unverified: bool = False
     baseline_ns: list[int] = field(default_factory=list)
     candidate_ns: list[int] = field(default_factory=list)
 
@@ -52,6 +60,7 @@ class Tally:
         self.baseline_errors += baseline.outputs is None
         self.candidate_errors += candidate.outputs is None
         self.new_errors += candidate.outputs is None and baseline.outputs is not None
+        self.unverified |= baseline.unverified or candidate.unverified
         if baseline.outputs is not None:
             self.baseline_ns.append(baseline.spent_ns)
         if candidate.outputs is not None:

@@ -17,6 +17,7 @@ from neuralmesh_server.errors import FailedPreconditionError, InvalidArgumentErr
 from neuralmesh_server.inference.backends.backend import LoadError
 from neuralmesh_server.inference.evidence import golden
 from neuralmesh_server.inference.evidence.proof_tally import Run, Tally, percentile
+from neuralmesh_server.inference.evidence.receipts import UNVERIFIED
 from neuralmesh_server.proof_seal import Proof, ProofSource
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ class Proofs:
             if remaining is not None and remaining <= 0:
                 raise  # the proof was not done in time, which is no error of the version
             return Run(None, time.perf_counter_ns() - started)
-        return Run(result.outputs, time.perf_counter_ns() - started)
+        unverified = result.parameters.get("identity") == UNVERIFIED
+        return Run(result.outputs, time.perf_counter_ns() - started, unverified)
 
     def _report(
         self,
@@ -186,6 +188,7 @@ class Proofs:
             candidate_p99_ns=percentile(tally.candidate_ns, 99),
             node=self._node,
             time_ms=time.time_ns() // 1_000_000,
+            unverified=tally.unverified,
         )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS = 0.05
+KEEP_AGAIN_SECONDS = 1.0
 
 
 class NodeNameTakenError(SettingsError):
@@ -143,14 +144,27 @@ class ReplicaStore(Protocol):
 
 
 class Keeper:
-    """Writes the replica to disk after changes, one write at a time, the newest state only."""
+    """Writes the replica to disk after changes, one write at a time, the newest state only; again where that failed.
+
+    Args:
+        store: Where it is kept.
+        replica: What is kept.
+        effective: The version that answers each alias, by model and alias.
+        pause: Seconds until a write that failed is tried again.
+    """
 
     def __init__(
-        self, store: ReplicaStore, replica: Replica, effective: Callable[[], Mapping[tuple[str, str], int]]
+        self,
+        store: ReplicaStore,
+        replica: Replica,
+        effective: Callable[[], Mapping[tuple[str, str], int]],
+        *,
+        pause: float = KEEP_AGAIN_SECONDS,
     ) -> None:
         self._store = store
         self._replica = replica
         self._effective = effective
+        self._pause = pause
         self._dirty = asyncio.Event()
         self._kept = b""
 
@@ -162,17 +176,20 @@ class Keeper:
         """Keep until cancelled."""
         while True:
             await self._dirty.wait()
-            await self.keep()
+            if not await self.keep():
+                await asyncio.sleep(self._pause)
+                self._dirty.set()
 
-    async def keep(self) -> None:
-        """Write now, unless nothing is new."""
+    async def keep(self) -> bool:
+        """Write now, unless nothing is new; returns whether the newest state is kept."""
         self._dirty.clear()
         content = self._store.encode(self._replica, self._effective())
         if content == self._kept:
-            return
+            return True
         try:
             await asyncio.to_thread(self._store.save, content)
         except OSError as error:
             log.warning("replica_not_kept", why=str(error))
-            return
+            return False
         self._kept = content
+        return True

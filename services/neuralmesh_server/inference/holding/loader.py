@@ -188,6 +188,7 @@ class Loader:
     def reports(self) -> tuple[LoadedReport, ...]:
         """Return what the node holds, works on, or gave up, in order."""
         snapshot = self._serving.current
+        aliases = snapshot.aliases_by_version() if snapshot else {}
         reports = []
         for key in sorted({*self._loaded, *self._tasks, *self._failures}):
             held: LoadedModel | VersionRecord
@@ -207,7 +208,7 @@ class Loader:
                     state=state,
                     reason=reason,
                     size_bytes=held.size_bytes,
-                    aliases=tuple(snapshot.aliases_of(*key)) if snapshot else (),
+                    aliases=tuple(aliases.get(key, ())),
                 )
             )
         return tuple(reports)

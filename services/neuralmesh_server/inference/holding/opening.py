@@ -7,6 +7,7 @@ may, the most urgent first. Both end in time whatever the line and the files do.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ class Opening:
                 runner, checked = await self._ended.run(lambda ending: _open(backend, files, record, ending), seconds)
             except EndedError as error:
                 raise LoadError(f"opening and warm-up took more than {seconds:g} seconds") from error
-        return LoadedModel(
+        loaded = LoadedModel(
             model=record.model,
             version=record.version,
             uid=uid,
@@ -91,10 +92,12 @@ class Opening:
             base_ns=checked.base_ns,
             row_ns=checked.row_ns,
             label_index=checked.label_index,
-            activity=self._activity.version(record.model, record.version, record.digest),
+            activity=self._activity.version(record.model, record.version, record.digest, uid),
             run_raw=runner.run_raw if checked.raw else None,
             batching_exact=record.batching_exact,
         )
+        loaded.activity.holders.append(weakref.ref(loaded))
+        return loaded
 
 
 class Turns:

@@ -20,18 +20,21 @@ from neuralmesh_server.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.inference.serving import LOADING, READY, UNAVAILABLE, UNLOADING, VersionState
 from neuralmesh_server.settings import SettingsError
 
 if TYPE_CHECKING:
     from neuralmesh_server.inference.holding.loader import Loader
-    from neuralmesh_server.inference.request import Caller
     from neuralmesh_server.inference.serving import Serving, Snapshot
 
 log = structlog.get_logger()
 
 FOLLOW_SECONDS = 0.2
 """How often a worker looks for what another one was told."""
+
+
+NOBODY = Caller()
 
 
 class UnloadedStore(Protocol):
@@ -61,18 +64,23 @@ class Repository:
         self._serving = serving
         self._store = store
         self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[None]] = set()
 
-    async def unload(self, model: str) -> None:
+    async def unload(self, model: str, caller: Caller = NOBODY) -> None:
         """Stop answering for a model until `load`; requests that run are answered.
 
         Raises:
             InvalidArgumentError: NAME_INVALID.
             NotFoundError: MODEL_NOT_FOUND.
+            DeadlineExceededError: DEADLINE_EXPIRED; the node goes on unloading.
             ResourceExhaustedError: STORAGE_FULL: it could not be kept, and nothing changed.
         """
         self._known(model)
-        async with self._changing:
-            self._apply(await self._keep(model, unloaded=True))
+        try:
+            async with asyncio.timeout(caller.remaining()):
+                await self._change(model, unloaded=True)
+        except TimeoutError as error:
+            raise _expired(model, "unloaded") from error
 
     async def load(self, model: str, caller: Caller) -> None:
         """Answer for a model again, try what failed again, and return when all of it is ready or has failed.
@@ -88,16 +96,12 @@ class Repository:
             ResourceExhaustedError: STORAGE_FULL: it could not be kept, and nothing changed.
         """
         self._known(model)
-        async with self._changing:
-            self._apply(await self._keep(model, unloaded=False))
-            self._loader.load(model)  # what failed is tried again, even if the model was never unloaded
         try:
             async with asyncio.timeout(caller.remaining()):
+                await self._change(model, unloaded=False)
                 snapshot = await self._serving.when(lambda current: _is_decided(current, model))
         except TimeoutError as error:
-            raise DeadlineExceededError(
-                "DEADLINE_EXPIRED", f"model {model!r} is still loading at the deadline", model=model
-            ) from error
+            raise _expired(model, "loaded") from error
         self._check(snapshot, model)
 
     async def follow(self) -> None:
@@ -114,6 +118,25 @@ class Repository:
                     self._apply(await asyncio.to_thread(self._store.load))
                 except (OSError, SettingsError) as error:
                     log.warning("unloaded_models_not_read", why=str(error))
+
+    async def _change(self, model: str, *, unloaded: bool) -> None:
+        """Make a change, all of it: what is kept and what is served stay the same when who asked for it goes away."""
+        change = asyncio.create_task(self._make(model, unloaded=unloaded))
+        self._changes.add(change)
+        change.add_done_callback(self._made)
+        await asyncio.shield(change)
+
+    async def _make(self, model: str, *, unloaded: bool) -> None:
+        async with self._changing:
+            self._apply(await self._keep(model, unloaded=unloaded))
+            if not unloaded:
+                self._loader.load(model)  # what failed is tried again, even if the model was never unloaded
+
+    def _made(self, change: asyncio.Task[None]) -> None:
+        self._changes.discard(change)
+        error = None if change.cancelled() else change.exception()
+        if error is not None:  # the caller may not be there any more
+            log.warning("model_not_changed", why=str(error))
 
     def _apply(self, models: frozenset[str]) -> None:
         for model in models - self._loader.unloaded:
@@ -158,6 +181,12 @@ class Repository:
             if self._loader.is_tried_again(model, version):
                 raise UnavailableError("VERSION_NOT_READY", message, **about)
             raise FailedPreconditionError("LOAD_FAILED", message, **about)
+
+
+def _expired(model: str, what: str) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        "DEADLINE_EXPIRED", f"model {model!r} is still being {what} at the deadline", model=model
+    )
 
 
 def _needed(snapshot: Snapshot, model: str) -> list[int]:

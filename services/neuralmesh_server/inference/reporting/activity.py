@@ -1,8 +1,8 @@
 """What versions do on this node: counts, times and labels, kept in memory until telemetry takes them.
 
-Everything here belongs to the event loop. Counters outlive the version they count: a version that is unloaded and
-loaded again goes on counting. They stand in blocks of plain memory (`oip_stats` in native/include/oip.h), because most
-requests are answered and counted in C.
+Everything here belongs to the event loop. Counters outlive the version they count: of one that nobody holds any more
+the sums stay, to which a later load adds. Counters stand in blocks of plain memory (`oip_stats` in
+native/include/oip.h), because most requests are answered and counted in C.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from liam_core.oip import STATS_BYTES, Labels, Stats
 from neuralmesh_server import prediction_id
 from neuralmesh_server.histogram import Histogram
+from neuralmesh_server.inference.reporting.totals import Totals
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable, Iterator
 
 LATENCY_SCALE = 5
@@ -95,9 +97,10 @@ class VersionActivity:
         owner: Number of this activity among all, as labels in C know it.
         latency: Latencies of answered requests in seconds since telemetry last took them.
         batches: Runs of joined requests and their nanoseconds, by the rows of the batch; of this process alone.
+        holders: The loaded versions that count here, as long as somebody has them.
     """
 
-    __slots__ = ("batches", "digest", "latency", "model", "owner", "stats", "version")
+    __slots__ = ("batches", "digest", "holders", "latency", "model", "owner", "stats", "version")
 
     def __init__(
         self, model: str, version: int, digest: str, owner: int = 0, memory: bytearray | memoryview | None = None
@@ -106,6 +109,7 @@ class VersionActivity:
         self.stats = Stats(bytearray(STATS_BYTES) if memory is None else memory)
         self.latency = Latencies(self.stats)
         self.batches: dict[int, tuple[int, int]] = {}
+        self.holders: list[weakref.ref[Any]] = []
 
     requests = _total("requests", "Requests that were answered.")
     rows = _total("rows", "Their rows.")
@@ -195,8 +199,10 @@ class Activity:
         node: str = "",
         memory: Callable[[str, int, str, int], bytearray | memoryview] | None = None,
     ) -> None:
-        self._versions: dict[tuple[str, int, str], VersionActivity] = {}
-        self._owners: list[VersionActivity] = []
+        self._versions: dict[tuple[str, int, str, int], VersionActivity] = {}
+        self._owners: dict[int, VersionActivity] = {}
+        self._made = 0
+        self._folded: dict[tuple[str, int], Totals] = {}
         self._label_limit = label_limit
         self._head = f"{prediction_id.PREFIX}.{node}."
         self._memory = memory or (lambda _model, _version, _digest, size: bytearray(size))
@@ -206,19 +212,39 @@ class Activity:
         self.kept = Labels(label_limit, LABEL_BYTES)
         self.unresolved: Counter[str] = Counter()
 
-    def version(self, model: str, version: int, digest: str) -> VersionActivity:
+    def version(self, model: str, version: int, digest: str, uid: int = 0) -> VersionActivity:
         """Return the activity of a version, new if it has none.
 
-        The digest belongs to the key, since a registry that was restored may give a number a second time.
+        The digest and the model's uid belong to the key: a registry that was restored may give a number a second time,
+        and what waits under an owner's number, such as receipts, belongs to one model for good.
         """
-        key = (model, version, digest)
+        key = (model, version, digest, uid)
         found = self._versions.get(key)
         if found is None:
             memory = self._memory(model, version, digest, STATS_BYTES)
-            found = VersionActivity(model, version, digest, len(self._owners), memory)
-            self._versions[key] = found
-            self._owners.append(found)
+            found = VersionActivity(model, version, digest, self._made, memory)
+            self._made += 1
+            self._versions[key] = self._owners[found.owner] = found
         return found
+
+    def fold(self) -> list[int]:
+        """Keep of versions that were held and are not any more the sums alone; returns their owners' numbers.
+
+        Latencies, errors and labels that nobody has taken are lost.
+        """
+        owners = []
+        for key, one in list(self._versions.items()):
+            living = [holder for holder in one.holders if holder() is not None]
+            if one.holders and not living:
+                self._folded.setdefault(key[:2], Totals(*key[:2])).add(one)
+                del self._versions[key], self._owners[one.owner]
+                owners.append(one.owner)
+            one.holders = living
+        return owners
+
+    def totals(self) -> list[VersionActivity | Totals]:
+        """Return what all versions did since the process started, also those that are not held any more."""
+        return [*self, *self._folded.values()]
 
     def __iter__(self) -> Iterator[VersionActivity]:
         return iter([self._versions[key] for key in sorted(self._versions)])

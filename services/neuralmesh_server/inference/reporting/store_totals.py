@@ -2,11 +2,12 @@
 
 A file begins with one page that says whose totals follow, `{"model":...,"version":...,"digest":...}` and zeros; then
 comes the block that the worker counts in (`oip_stats` in native/include/oip.h). Only its worker writes a file, and
-nothing is made durable: totals are those of the running processes.
+nothing is made durable: totals are those of the running processes. A file stays when its worker lets go of the memory.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 HEADER_BYTES = 4096
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class SharedTotals:
@@ -45,24 +47,42 @@ class SharedTotals:
         self._made = 0
 
     def block(self, model: str, version: int, digest: str, size: int) -> memoryview:
-        """Return memory for the totals of a version, all zero, which siblings see from now on."""
+        """Return memory for the totals of a version, all zero, which siblings see from now on.
+
+        Where the disk has no room they are this process's alone.
+        """
         header = json.dumps({"model": model, "version": version, "digest": digest}).encode()
         self._made += 1
         place = self._own / f"{self._made}.totals"
-        beside = place.with_suffix(".tmp")
-        file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(file, HEADER_BYTES + size)
-            os.write(file, header)
-            mapped = mmap.mmap(file, HEADER_BYTES + size)
-        finally:
-            os.close(file)
-        beside.rename(place)
+            mapped = _map_new(place, header, HEADER_BYTES + size)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            log.warning("totals_not_shared", model=model, version=version, why=error.strerror)
+            return memoryview(bytearray(size))
         return memoryview(mapped)[HEADER_BYTES:]
 
     def activities(self) -> list[VersionActivity]:
         """Return copies of what the siblings' versions did up to now."""
         return [found for folder in self._others for found in _read(folder)]
+
+
+def _map_new(place: Path, header: bytes, size: int) -> mmap.mmap:
+    """Return a new file in memory, all of whose bytes the disk has: writing to others would kill the process."""
+    beside = place.with_suffix(".tmp")
+    file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, size)
+        os.write(file, header)
+        mapped = mmap.mmap(file, size)
+    except BaseException:
+        beside.unlink()
+        raise
+    finally:
+        os.close(file)
+    beside.rename(place)
+    return mapped
 
 
 def _read(folder: Path) -> Iterator[VersionActivity]:

@@ -95,7 +95,7 @@ class Telemetry:
         self._lost_receipts = lost_receipts
         self._lost = 0
         self._started = time.monotonic()
-        self._reported: dict[tuple[str, int, str], _Reported] = {}
+        self._reported: dict[int, _Reported] = {}
         self._unresolved: Counter[str] = Counter()
         self._dropped = 0
         self._settled = 0
@@ -226,10 +226,12 @@ class Telemetry:
         self._rollouts.forget()
         for one in activity:
             one.latency.take()
-            self._reported[one.model, one.version, one.digest] = _Reported(one.requests, one.rows, one.errors.copy())
+            self._reported[one.owner] = _Reported(one.requests, one.rows, one.errors.copy())
+        for owner in activity.fold():
+            del self._reported[owner]
 
     def _version(self, activity: VersionActivity) -> VersionReport | None:
-        before = self._reported.get((activity.model, activity.version, activity.digest), _Reported())
+        before = self._reported.get(activity.owner, _Reported())
         requests, rows = activity.requests - before.requests, activity.rows - before.rows
         errors = activity.errors - before.errors
         if not requests and not errors:

@@ -41,8 +41,8 @@ class Totals:
     last_ms: int = 0
     batches: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, other: VersionActivity) -> None:
-        """Add what one process did."""
+    def add(self, other: VersionActivity | Totals) -> None:
+        """Add what one process did, or other sums."""
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.last_ms = max(self.last_ms, other.last_ms)
@@ -66,7 +66,7 @@ _SUMMED = (
 )
 
 
-def sums(activities: Iterable[VersionActivity]) -> list[Totals]:
+def sums(activities: Iterable[VersionActivity | Totals]) -> list[Totals]:
     """Return the sums of each version, in order of model and version."""
     found: dict[tuple[str, int], Totals] = {}
     for one in activities:

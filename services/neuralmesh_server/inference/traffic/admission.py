@@ -3,59 +3,42 @@
 A run that would exceed its model's limit, or for which no thread is free, waits: the highest priority first, and in
 order of arrival within one. A model may take all threads but one, unless its policy says otherwise, so that runs of it
 that do not end leave another model its turn; a thread that becomes free goes to the model that waited longest for one.
-It runs nothing itself. Belongs to the loop.
+Where a model's versions share its traffic, each leaves the others a part of whatever the model may have. What waits
+holds no more than so many bytes over all models, and of these a model leaves the others a part. It runs nothing itself.
+Belongs to the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.errors import DeadlineExceededError, ResourceExhaustedError, UnavailableError
+from neuralmesh_server.inference.traffic.lines import Lane, Ticket
 
 if TYPE_CHECKING:
     from neuralmesh_server.inference.policy import Limits
+    from neuralmesh_server.inference.traffic.lines import Want
 
-HIGHEST, DEFAULT_LEVEL, LOWEST = 1, 5, 9
-"""Priorities: 1 goes first; 0 stands for the default; what is beyond the lowest counts as the lowest."""
+MAX_BYTES = 256 * 1024 * 1024
+"""Most bytes of requests that wait for a run here, or for another server."""
+LEFT = 4
+"""The part, one in so many, that a version leaves to the others of its model, and a model of the bytes to others."""
 
 FIRST_HINT_SECONDS, LAST_HINT_SECONDS = 0.01, 5.0
 """Range of the hint when to try again."""
 
 
-def level_of(priority: int) -> int:
-    """Return the level, HIGHEST to LOWEST, of a request's parameter `priority`."""
-    return min(priority, LOWEST) if priority else DEFAULT_LEVEL
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """What a run asks for.
-
-    Attributes:
-        level: Its priority, HIGHEST to LOWEST.
-        threaded: True when it needs a thread.
-        until: When it must have started, on `time.monotonic`; None for no limit.
-        cost_ns: How long it is expected to take.
-    """
-
-    level: int
-    threaded: bool
-    until: float | None
-    cost_ns: int
-
-
 class Admitted:
     """A run that may take place, until everyone who holds this has released it."""
 
-    __slots__ = ("_admission", "_holds", "_lane", "_threaded")
+    __slots__ = ("_admission", "_holds", "_lane", "_want")
 
-    def __init__(self, admission: Admission, lane: _Lane, *, threaded: bool) -> None:
+    def __init__(self, admission: Admission, lane: Lane, want: Want) -> None:
         self._admission = admission
         self._lane = lane
-        self._threaded = threaded
+        self._want = want
         self._holds = 1
 
     def hold(self) -> None:
@@ -67,56 +50,7 @@ class Admitted:
         self._holds -= 1
         assert self._holds >= 0
         if not self._holds:
-            self._admission._left(self._lane, threaded=self._threaded)  # noqa: SLF001 - two halves of one thing
-
-
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    want: Want
-    number: int
-    granted: asyncio.Future[Admitted]
-
-
-class _Line:
-    """Tickets in the order in which they are served; taking one out costs the same wherever it is."""
-
-    __slots__ = ("_levels",)
-
-    def __init__(self) -> None:
-        self._levels: tuple[dict[int, _Ticket], ...] = tuple({} for _ in range(HIGHEST, LOWEST + 1))
-
-    def put(self, ticket: _Ticket) -> None:
-        self._levels[ticket.want.level - HIGHEST][ticket.number] = ticket
-
-    def remove(self, ticket: _Ticket) -> None:
-        self._levels[ticket.want.level - HIGHEST].pop(ticket.number, None)
-
-    def first(self) -> _Ticket | None:
-        return next((next(iter(level.values())) for level in self._levels if level), None)
-
-    def all(self) -> list[_Ticket]:
-        return [ticket for level in self._levels for ticket in level.values()]
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """One model: what runs, and who waits for a thread and who for nothing but the model's own limit."""
-
-    model: str
-    limits: Limits
-    queued: int = 0
-    running: int = 0
-    threads: int = 0
-    threaded: _Line = field(default_factory=_Line)
-    others: _Line = field(default_factory=_Line)
-
-    @property
-    def full(self) -> bool:
-        return self.limits.max_running is not None and self.running >= self.limits.max_running
-
-    @property
-    def idle(self) -> bool:
-        return not self.queued and not self.running
+            self._admission._left(self._lane, self._want)  # noqa: SLF001 - two halves of one thing
 
 
 class Admission:
@@ -124,11 +58,14 @@ class Admission:
 
     Args:
         threads: How many runs in threads there may be at once.
+        max_bytes: Most bytes of requests that wait, or that another server runs.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, max_bytes: int = MAX_BYTES) -> None:
         self._threads = self._free = threads
-        self._lanes: dict[str, _Lane] = {}  # those with a thread longest ago come first
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._lanes: dict[str, Lane] = {}  # those with a thread longest ago come first
         self._numbers = 0
         self._closed = False
 
@@ -146,14 +83,18 @@ class Admission:
             DeadlineExceededError: DEADLINE_EXPIRED: it could not start in time.
             UnavailableError: NOT_SERVING: the node stops.
         """
+        if self._closed:
+            raise stops()
         lane = self._lane(model, limits)
-        line = lane.threaded if want.threaded else lane.others
+        line = lane.share(want.version).line(threaded=want.threaded)
         if line.first() is None and self._has_room(lane, want):
+            if not want.threaded:
+                self._check_size(lane, want)
             return self._grant(lane, want)
         if not reserved:
             self.reserve(model, limits, want)
         self._numbers += 1
-        ticket = _Ticket(want, self._numbers, asyncio.get_running_loop().create_future())
+        ticket = Ticket(want, want.level, self._numbers, asyncio.get_running_loop().create_future())
         line.put(ticket)
         try:
             return await self._wait(ticket)
@@ -165,38 +106,49 @@ class Admission:
             raise
         finally:
             if not reserved:
-                self.unreserve(model)
+                self.unreserve(model, want)
+
+    def hasten(self, model: str, want: Want, level: int) -> None:
+        """Let what waits by this very want, if it still does, wait at another level: behind who is there."""
+        line = self._lanes[model].share(want.version).line(threaded=want.threaded)
+        ticket = next((ticket for ticket in line.all() if ticket.want is want), None)
+        if ticket is not None:
+            line.remove(ticket)
+            self._numbers += 1
+            ticket.level, ticket.number = level, self._numbers
+            line.put(ticket)
 
     def reserve(self, model: str, limits: Limits, want: Want) -> None:
         """Take a place in a model's queue, or raise QUEUE_FULL; also NOT_SERVING."""
         if self._closed:
             raise stops()
         lane = self._lane(model, limits)
-        if lane.queued >= limits.max_queued:
-            seconds = lane.queued * want.cost_ns * 1e-9 / max(lane.running, 1)
-            raise ResourceExhaustedError(
-                "QUEUE_FULL",
-                f"{lane.queued} requests of model {model!r} wait on this node, as many as may",
-                model=model,
-                limit=limits.max_queued,
-            ).retry_after(min(max(seconds, FIRST_HINT_SECONDS), LAST_HINT_SECONDS))
-        lane.queued += 1
+        most = (lane.queued, limits.max_queued), (lane.share(want.version).queued, _part(limits.max_queued, want))
+        for queued, limit in most:
+            if queued >= limit:
+                message = f"{queued} requests of model {model!r} wait on this node, as many as may"
+                raise _full(lane, want, message, limit=limit)
+        self._check_size(lane, want)
+        lane.queue(want.version, 1)
+        self._hold(lane, want.size)
 
-    def unreserve(self, model: str) -> None:
+    def unreserve(self, model: str, want: Want) -> None:
         """Give a place in a model's queue back."""
         lane = self._lanes[model]
-        lane.queued -= 1
+        lane.queue(want.version, -1)
+        self._hold(lane, -want.size)
         self._forget(lane)
 
     def close(self) -> None:
         """Refuse what waits and whatever comes: nothing of it ran."""
         self._closed = True
         for lane in self._lanes.values():
-            for ticket in (*lane.threaded.all(), *lane.others.all()):
-                if not ticket.granted.done():
-                    ticket.granted.set_exception(stops())
+            for share in lane.shares.values():
+                for ticket in (*share.threaded.all(), *share.others.all()):
+                    if not ticket.granted.done():
+                        ticket.granted.set_exception(stops())
 
-    async def _wait(self, ticket: _Ticket) -> Admitted:
+    async def _wait(self, ticket: Ticket) -> Admitted:
         until = ticket.want.until
         if until is None:
             return await ticket.granted
@@ -207,77 +159,109 @@ class Admission:
         finally:
             timer.cancel()
 
-    def _left(self, lane: _Lane, *, threaded: bool) -> None:
-        lane.running -= 1
-        if threaded:
-            lane.threads -= 1
+    def _left(self, lane: Lane, want: Want) -> None:
+        lane.run(want, -1)
+        if want.threaded:
             self._free += 1
             self._to_the_end(lane)
+        else:
+            self._hold(lane, -want.size)
         self._serve(lane)
         self._share()
         self._forget(lane)
 
-    def _serve(self, lane: _Lane) -> None:
+    def _serve(self, lane: Lane) -> None:
         """Let in who needs no thread, where a higher priority does not wait for one."""
-        while (ticket := lane.others.first()) is not None and self._has_room(lane, ticket.want):
-            ahead = lane.threaded.first()
-            if ahead is not None and _before(ahead, ticket) and self._has_room(lane, ahead.want):
-                self._let_in(lane, lane.threaded, ahead)
-            else:
-                self._let_in(lane, lane.others, ticket)
+        while (ticket := self._next(lane, threaded=False)) is not None:
+            ahead = self._next(lane, threaded=True)
+            self._let_in(lane, ticket if ahead is None else min(ahead, ticket, key=_order))
 
     def _share(self) -> None:
         """Give free threads to the models that wait for one, in turns."""
         while self._free:
             for lane in self._lanes.values():
-                ticket = lane.threaded.first()
-                if ticket is not None and self._has_room(lane, ticket.want):
-                    self._let_in(lane, lane.threaded, ticket)
+                ticket = self._next(lane, threaded=True)
+                if ticket is not None:
+                    self._let_in(lane, ticket)
                     break
             else:
                 return
 
-    def _let_in(self, lane: _Lane, line: _Line, ticket: _Ticket) -> None:
-        line.remove(ticket)
+    def _next(self, lane: Lane, *, threaded: bool) -> Ticket | None:
+        """Return whose turn it is, among the versions of a model that may run something now."""
+        first = [share.line(threaded=threaded).first() for share in lane.shares.values()]
+        fit = [ticket for ticket in first if ticket is not None and self._has_room(lane, ticket.want)]
+        return min(fit, key=_order, default=None)
+
+    def _let_in(self, lane: Lane, ticket: Ticket) -> None:
+        lane.share(ticket.want.version).line(threaded=ticket.want.threaded).remove(ticket)
         if not ticket.granted.done():
             ticket.granted.set_result(self._grant(lane, ticket.want))
 
-    def _has_room(self, lane: _Lane, want: Want) -> bool:
-        if lane.full:
+    def _has_room(self, lane: Lane, want: Want) -> bool:
+        share, limit = lane.share(want.version), lane.limits.max_running
+        if limit is not None and (lane.running >= limit or share.running >= _part(limit, want)):
+            return False
+        if want.at_once is not None and share.running >= want.at_once:
             return False
         if not want.threaded:
             return True
-        most = self._threads if lane.limits.max_running is not None else max(self._threads - 1, 1)
-        return self._free > 0 and lane.threads < most
+        most = self._threads if limit is not None else max(self._threads - 1, 1)
+        return self._free > 0 and lane.threads < most and share.threads < _part(most, want)
 
-    def _grant(self, lane: _Lane, want: Want) -> Admitted:
-        if self._closed:
-            raise stops()
-        lane.running += 1
+    def _check_size(self, lane: Lane, want: Want) -> None:
+        for held, limit in (
+            (lane.size, self._max_bytes - self._max_bytes // LEFT),
+            (self._bytes, self._max_bytes),
+        ):
+            if held and held + want.size > limit:
+                self._forget(lane)
+                message = f"requests of {held} bytes wait on this node; {want.size} more would be too many"
+                raise _full(lane, want, message, limit=limit, held=held, size=want.size)
+
+    def _hold(self, lane: Lane, size: int) -> None:
+        self._bytes += size
+        lane.size += size
+
+    def _grant(self, lane: Lane, want: Want) -> Admitted:
+        lane.run(want, 1)
         if want.threaded:
-            lane.threads += 1
             self._free -= 1
             self._to_the_end(lane)
-        return Admitted(self, lane, threaded=want.threaded)
+        else:
+            self._hold(lane, want.size)
+        return Admitted(self, lane, want)
 
-    def _to_the_end(self, lane: _Lane) -> None:
+    def _to_the_end(self, lane: Lane) -> None:
         """Let the turns of all other models come first."""
         self._lanes[lane.model] = self._lanes.pop(lane.model)
 
-    def _lane(self, model: str, limits: Limits) -> _Lane:
+    def _lane(self, model: str, limits: Limits) -> Lane:
         lane = self._lanes.get(model)
         if lane is None:
-            lane = self._lanes[model] = _Lane(model, limits)
+            lane = self._lanes[model] = Lane(model, limits)
         lane.limits = limits
         return lane
 
-    def _forget(self, lane: _Lane) -> None:
-        if lane.idle and self._lanes.get(lane.model) is lane:
+    def _forget(self, lane: Lane) -> None:
+        lane.tidy()
+        if not lane.shares and self._lanes.get(lane.model) is lane:
             del self._lanes[lane.model]
 
 
-def _before(one: _Ticket, other: _Ticket) -> bool:
-    return (one.want.level, one.number) < (other.want.level, other.number)
+def _order(ticket: Ticket) -> tuple[int, int]:
+    return ticket.level, ticket.number
+
+
+def _part(most: int, want: Want) -> int:
+    """Return how many of a model's places a version may take."""
+    return most - max(most // LEFT, 1) if want.shared and most > 1 else most
+
+
+def _full(lane: Lane, want: Want, message: str, **facts: int) -> ResourceExhaustedError:
+    seconds = lane.queued * want.cost_ns * 1e-9 / max(lane.running, 1)
+    error = ResourceExhaustedError("QUEUE_FULL", message, model=lane.model, **facts)
+    return error.retry_after(min(max(seconds, FIRST_HINT_SECONDS), LAST_HINT_SECONDS))
 
 
 def _expire(granted: asyncio.Future[Admitted], started: float) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from neuralmesh_server.errors import DeadlineExceededError, NeuralMeshError, UnavailableError
 from neuralmesh_server.inference.traffic import joining
-from neuralmesh_server.inference.traffic.admission import HIGHEST, LOWEST, Want, expired, stops
+from neuralmesh_server.inference.traffic.admission import expired, stops
+from neuralmesh_server.inference.traffic.lines import HIGHEST, LOWEST, Want
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.serving import LoadedModel
     from neuralmesh_server.inference.traffic.admission import Admission, Admitted
 
-Key: TypeAlias = tuple[str, int, str, tuple[tuple[int, ...], ...]]
+Key: TypeAlias = tuple[int, tuple[tuple[int, ...], ...]]
+"""Identity of a loaded version, since one that is loaded again is another one, and the shape of its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class _Member:
     """A request that waits, or runs in a batch; moments are on `time.monotonic`."""
 
     inputs: Inputs
-    level: int
+    want: Want
     deadline: float | None
     answer: asyncio.Future[Joined]
     since: float
@@ -58,6 +60,14 @@ class _Member:
 
 
 @dataclass(slots=True, eq=False)
+class _Ask:
+    """A batch that waits for its place, and the level at which it does."""
+
+    want: Want
+    level: int
+
+
+@dataclass(slots=True, eq=False)
 class _Group:
     """Requests that may be joined: one version, one shape."""
 
@@ -70,6 +80,7 @@ class _Group:
     )
     rows: int = 0
     asking: int = 0
+    asked: list[_Ask] = field(default_factory=list)
     running: int = 0
     timer: asyncio.TimerHandle | None = None
 
@@ -78,13 +89,18 @@ class _Group:
         for level in self.waiting:
             yield from list(level.items())
 
+    def answered(self, ask: _Ask) -> None:
+        """Take note that a batch waits no longer."""
+        self.asking -= 1
+        self.asked.remove(ask)
+
     def oldest(self) -> float:
         """Return since when the first to come waits."""
         return min(next(iter(level.values())).since for level in self.waiting if level)
 
     def remove(self, number: int, member: _Member) -> bool:
         """Take out a member; returns whether it still waited."""
-        found = self.waiting[member.level - HIGHEST].pop(number, None) is not None
+        found = self.waiting[member.want.level - HIGHEST].pop(number, None) is not None
         if found:
             self.rows -= member.inputs.rows
         return found
@@ -138,11 +154,12 @@ class Batches:
         loop = asyncio.get_running_loop()
         self._numbers += 1
         number = self._numbers
-        member = _Member(inputs, want.level, deadline, loop.create_future(), time.monotonic())
+        member = _Member(inputs, want, deadline, loop.create_future(), time.monotonic())
         if want.until is not None:
             member.timer = loop.call_later(max(want.until - member.since, 0.0), self._expire, group, number, member)
         group.waiting[want.level - HIGHEST][number] = member
         group.rows += inputs.rows
+        self._hasten(group, want.level)
         self._consider(group)
         try:
             return await member.answer
@@ -154,12 +171,22 @@ class Batches:
                 member.timer.cancel()
 
     def _group(self, policy: ModelPolicy, batching: Batching, loaded: LoadedModel, inputs: Inputs) -> _Group:
-        key = (loaded.model, loaded.version, loaded.digest, joining.shape_of(inputs))
+        key = (id(loaded), joining.shape_of(inputs))
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(key, loaded, policy, batching)
         group.policy, group.batching = policy, batching
         return group
+
+    def _hasten(self, group: _Group, level: int) -> None:
+        """Let the batches that will take the requests of a level, and wait behind it, wait among its own."""
+        if all(ask.level <= level for ask in group.asked):
+            return
+        rows = sum(member.inputs.rows for _, member in group.members() if member.want.level <= level)
+        for ask in group.asked[: -(-rows // group.batching.max_rows)]:
+            if ask.level > level:
+                ask.level = level
+                self._admission.hasten(group.loaded.model, ask.want, level)
 
     def _consider(self, group: _Group) -> None:
         """Begin the batches that are due, and see to it that the rest is looked at again."""
@@ -189,16 +216,24 @@ class Batches:
 
     async def _batch(self, group: _Group, members: list[_Member]) -> None:
         """Wait for a place, take who waits then, run them."""
-        level = next((member.level for _, member in group.members()), LOWEST)
-        cost = group.loaded.cost_ns(group.batching.max_rows)
-        want = Want(level, threaded=True, until=None, cost_ns=cost)
+        first = next((member.want for _, member in group.members()), None)
+        want = Want(
+            version=group.loaded.version,
+            level=LOWEST if first is None else first.level,
+            threaded=True,
+            until=None,
+            cost_ns=group.loaded.cost_ns(group.batching.max_rows),
+            shared=first is not None and first.shared,
+        )
+        ask = _Ask(want, want.level)
+        group.asked.append(ask)
         try:
             place = await self._admission.admit(group.loaded.model, group.policy.limits, want, reserved=True)
         except UnavailableError as error:  # the node stops
-            group.asking -= 1
+            group.answered(ask)
             self._refuse(group, error)
             return
-        group.asking -= 1
+        group.answered(ask)
         group.running += 1
         try:
             self._take(group, members)
@@ -243,7 +278,7 @@ class Batches:
         try:
             outputs = await self._execution.run(loaded, batch.rows, batch.raw, batch.arrays, remaining, place=place)
             parts = joining.split(outputs, [member.inputs.rows for member in members])
-        except (DeadlineExceededError, UnavailableError) as error:
+        except DeadlineExceededError as error:
             for member in members:
                 member.refuse(error)
             return
@@ -284,7 +319,7 @@ class Batches:
     def _leave(self, group: _Group, number: int, member: _Member) -> None:
         """Let a member wait no longer, if it still does."""
         if group.remove(number, member):
-            self._admission.unreserve(group.loaded.model)
+            self._admission.unreserve(group.loaded.model, member.want)
             self._forget(group)
 
     def _expire(self, group: _Group, number: int, member: _Member) -> None:

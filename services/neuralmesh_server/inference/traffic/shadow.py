@@ -82,21 +82,24 @@ class Shadows:
         self._closed = False
 
     def copy(self, rollout: Rollout, request: Request, answer: Answer, caller: Caller) -> None:
-        """Take a copy of a request that was answered, if it falls into the shadow's share.
+        """Take a copy of a request that the stable arm answered, if it falls into the shadow's share.
 
         Which requests do follows from the prediction id, so that it can be told afterwards.
         """
         key = (rollout.model, rollout.alias)
-        if self._closed or not within(unit_hash(b"shadow", answer.prediction_id.encode()), rollout.shadow_ppm):
+        if self._closed or not rollout.shadow_version:
+            return
+        if not within(unit_hash(b"shadow", answer.prediction_id.encode()), rollout.shadow_ppm):
             return
         size = len(request.data) + len(answer.data) + sum(len(output.raw) for output in answer.outputs)
-        queue = self._queues.setdefault(key, _Queue())
-        if len(queue.waiting) >= MAX_COPIES or self._bytes + size > MAX_BYTES:
+        queue = self._queues.get(key, _Queue())
+        if rollout.shadow is None or len(queue.waiting) >= MAX_COPIES or self._bytes + size > MAX_BYTES:
             self._activity.shadow(rollout).dropped += 1
         else:
             queue.waiting.append(_Copy(rollout, request, answer, caller.hops, size))
             self._bytes += size
         if queue.task is None and queue.waiting:
+            self._queues[key] = queue
             queue.task = asyncio.create_task(self._work(queue))
             queue.task.add_done_callback(lambda task: self._done(key, task))
 

@@ -55,11 +55,14 @@ class AsyncRegistry:
         return pages(self._connection, "ListModels", pb.ListModelsResponse, pb.ListModelsRequest(), "models")
 
     async def set_model_policy(
-        self, model: str, policy: resources.ModelPolicy, *, reason: str = "", request_id: str = ""
+        self, model: str, policy: resources.ModelPolicy, *, etag: str = "", reason: str = "", request_id: str = ""
     ) -> pb.SetModelPolicyResponse:
-        """Replace how inference nodes treat a model's requests."""
+        """Replace how inference nodes treat a model's requests.
+
+        Raises AbortedError when an etag is given, the model's `policy_etag`, and the policy has changed since.
+        """
         request = pb.SetModelPolicyRequest(
-            name=model_name(model), policy=policy, actor=self._actor, reason=reason, request_id=request_id
+            name=model_name(model), policy=policy, etag=etag, actor=self._actor, reason=reason, request_id=request_id
         )
         return await self._connection.unary("SetModelPolicy", pb.SetModelPolicyResponse, request)
 
@@ -177,13 +180,18 @@ class AsyncRegistry:
         alias: str,
         protection: resources.AliasProtection | None,
         *,
+        etag: str = "",
         reason: str = "",
         request_id: str = "",
     ) -> pb.ProtectAliasResponse:
-        """Set what a promotion of an alias must bring along; None lifts it. The alias need not exist."""
+        """Set what a promotion of an alias must bring along; None lifts it. The alias need not exist.
+
+        Raises AbortedError when an etag is given, the alias's `protection_etag`, and the protection has changed since.
+        """
         request = pb.ProtectAliasRequest(
             name=alias_name(model, alias),
             protection=protection,
+            etag=etag,
             actor=self._actor,
             reason=reason,
             request_id=request_id,

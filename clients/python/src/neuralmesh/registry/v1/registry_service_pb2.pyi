@@ -59,18 +59,20 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[_resources_pb2.Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SetModelPolicyRequest(_message.Message):
-    __slots__ = ("name", "policy", "actor", "reason", "request_id")
+    __slots__ = ("name", "policy", "actor", "reason", "request_id", "etag")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
     name: str
     policy: _resources_pb2.ModelPolicy
     actor: str
     reason: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[_Union[_resources_pb2.ModelPolicy, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    etag: str
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[_Union[_resources_pb2.ModelPolicy, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class SetModelPolicyResponse(_message.Message):
     __slots__ = ("model", "previous_policy")
@@ -272,18 +274,20 @@ class PromoteAliasResponse(_message.Message):
     def __init__(self, alias: _Optional[_Union[_resources_pb2.Alias, _Mapping]] = ..., previous_state: _Optional[_Union[_resources_pb2.AliasState, _Mapping]] = ...) -> None: ...
 
 class ProtectAliasRequest(_message.Message):
-    __slots__ = ("name", "protection", "actor", "reason", "request_id")
+    __slots__ = ("name", "protection", "actor", "reason", "request_id", "etag")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
     name: str
     protection: _resources_pb2.AliasProtection
     actor: str
     reason: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., protection: _Optional[_Union[_resources_pb2.AliasProtection, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    etag: str
+    def __init__(self, name: _Optional[str] = ..., protection: _Optional[_Union[_resources_pb2.AliasProtection, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class ProtectAliasResponse(_message.Message):
     __slots__ = ("protection", "previous_protection")

@@ -174,7 +174,8 @@ class RegistryServiceServicer:
 
     def SetModelPolicy(self, request, context):
         """Sets how inference nodes treat a model's requests, whole. Setting the policy that already holds changes nothing and
-        writes no event. FAILED_PRECONDITION (BATCHING_REFUSED) for batching where a version asks for exact results.
+        writes no event. FAILED_PRECONDITION (BATCHING_REFUSED) for batching where a version asks for exact results; ABORTED
+        (ETAG_MISMATCH) when `etag` is given and is not the policy's current one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,6 +260,7 @@ class RegistryServiceServicer:
 
     def ProtectAlias(self, request, context):
         """Sets what a promotion of an alias must bring along, whole; an absent protection lifts it. The alias need not exist.
+        ABORTED (ETAG_MISMATCH) when `etag` is given and is not the protection's current one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("name", "uid", "description", "create_time", "latest_version", "revision", "policy")
+    __slots__ = ("name", "uid", "description", "create_time", "latest_version", "revision", "policy", "policy_etag")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class Model(_message.Message):
     LATEST_VERSION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_ETAG_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: int
     description: str
@@ -26,7 +27,8 @@ class Model(_message.Message):
     latest_version: int
     revision: int
     policy: ModelPolicy
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[int] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latest_version: _Optional[int] = ..., revision: _Optional[int] = ..., policy: _Optional[_Union[ModelPolicy, _Mapping]] = ...) -> None: ...
+    policy_etag: str
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[int] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latest_version: _Optional[int] = ..., revision: _Optional[int] = ..., policy: _Optional[_Union[ModelPolicy, _Mapping]] = ..., policy_etag: _Optional[str] = ...) -> None: ...
 
 class ReceiptPolicy(_message.Message):
     __slots__ = ("mode", "sample_ppm", "content", "max_age_seconds", "max_bytes")
@@ -210,7 +212,7 @@ class AliasState(_message.Message):
     def __init__(self, version: _Optional[int] = ..., canary: _Optional[_Union[Canary, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., sticky_key: _Optional[_Union[StickyKey, _Mapping]] = ...) -> None: ...
 
 class Alias(_message.Message):
-    __slots__ = ("name", "state", "etag", "rollback_versions", "revision", "update_time", "actor", "reason", "protection", "proof")
+    __slots__ = ("name", "state", "etag", "rollback_versions", "revision", "update_time", "actor", "reason", "protection", "proof", "protection_etag")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -221,6 +223,7 @@ class Alias(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_ETAG_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: AliasState
     etag: str
@@ -231,10 +234,11 @@ class Alias(_message.Message):
     reason: str
     protection: AliasProtection
     proof: Proof
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., rollback_versions: _Optional[_Iterable[int]] = ..., revision: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., protection: _Optional[_Union[AliasProtection, _Mapping]] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+    protection_etag: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., rollback_versions: _Optional[_Iterable[int]] = ..., revision: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., protection: _Optional[_Union[AliasProtection, _Mapping]] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., protection_etag: _Optional[str] = ...) -> None: ...
 
 class AliasProtection(_message.Message):
-    __slots__ = ("require_proof", "min_agreement_ppm", "max_output_difference", "max_new_errors", "max_latency_ratio_ppm", "min_requests", "max_proof_age_seconds")
+    __slots__ = ("require_proof", "min_agreement_ppm", "max_output_difference", "max_new_errors", "max_latency_ratio_ppm", "min_requests", "max_proof_age_seconds", "required_source", "allow_unverified")
     REQUIRE_PROOF_FIELD_NUMBER: _ClassVar[int]
     MIN_AGREEMENT_PPM_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +246,8 @@ class AliasProtection(_message.Message):
     MAX_LATENCY_RATIO_PPM_FIELD_NUMBER: _ClassVar[int]
     MIN_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_PROOF_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_UNVERIFIED_FIELD_NUMBER: _ClassVar[int]
     require_proof: bool
     min_agreement_ppm: int
     max_output_difference: str
@@ -249,10 +255,12 @@ class AliasProtection(_message.Message):
     max_latency_ratio_ppm: int
     min_requests: int
     max_proof_age_seconds: int
-    def __init__(self, require_proof: _Optional[bool] = ..., min_agreement_ppm: _Optional[int] = ..., max_output_difference: _Optional[str] = ..., max_new_errors: _Optional[int] = ..., max_latency_ratio_ppm: _Optional[int] = ..., min_requests: _Optional[int] = ..., max_proof_age_seconds: _Optional[int] = ...) -> None: ...
+    required_source: Proof.Source
+    allow_unverified: bool
+    def __init__(self, require_proof: _Optional[bool] = ..., min_agreement_ppm: _Optional[int] = ..., max_output_difference: _Optional[str] = ..., max_new_errors: _Optional[int] = ..., max_latency_ratio_ppm: _Optional[int] = ..., min_requests: _Optional[int] = ..., max_proof_age_seconds: _Optional[int] = ..., required_source: _Optional[_Union[Proof.Source, str]] = ..., allow_unverified: _Optional[bool] = ...) -> None: ...
 
 class Proof(_message.Message):
-    __slots__ = ("model", "baseline_version", "baseline_digest", "candidate_version", "candidate_digest", "source", "requests_digest", "requests", "rows", "agreeing_rows", "identical_requests", "max_output_difference", "baseline_errors", "candidate_errors", "new_errors", "baseline_p50_ns", "baseline_p99_ns", "candidate_p50_ns", "candidate_p99_ns", "node", "time_ms", "seal")
+    __slots__ = ("model", "baseline_version", "baseline_digest", "candidate_version", "candidate_digest", "source", "requests_digest", "requests", "rows", "agreeing_rows", "identical_requests", "max_output_difference", "baseline_errors", "candidate_errors", "new_errors", "baseline_p50_ns", "baseline_p99_ns", "candidate_p50_ns", "candidate_p99_ns", "node", "time_ms", "seal", "unverified")
     class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SOURCE_UNSPECIFIED: _ClassVar[Proof.Source]
@@ -283,6 +291,7 @@ class Proof(_message.Message):
     NODE_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
+    UNVERIFIED_FIELD_NUMBER: _ClassVar[int]
     model: str
     baseline_version: int
     baseline_digest: str
@@ -305,7 +314,8 @@ class Proof(_message.Message):
     node: str
     time_ms: int
     seal: bytes
-    def __init__(self, model: _Optional[str] = ..., baseline_version: _Optional[int] = ..., baseline_digest: _Optional[str] = ..., candidate_version: _Optional[int] = ..., candidate_digest: _Optional[str] = ..., source: _Optional[_Union[Proof.Source, str]] = ..., requests_digest: _Optional[str] = ..., requests: _Optional[int] = ..., rows: _Optional[int] = ..., agreeing_rows: _Optional[int] = ..., identical_requests: _Optional[int] = ..., max_output_difference: _Optional[str] = ..., baseline_errors: _Optional[int] = ..., candidate_errors: _Optional[int] = ..., new_errors: _Optional[int] = ..., baseline_p50_ns: _Optional[int] = ..., baseline_p99_ns: _Optional[int] = ..., candidate_p50_ns: _Optional[int] = ..., candidate_p99_ns: _Optional[int] = ..., node: _Optional[str] = ..., time_ms: _Optional[int] = ..., seal: _Optional[bytes] = ...) -> None: ...
+    unverified: bool
+    def __init__(self, model: _Optional[str] = ..., baseline_version: _Optional[int] = ..., baseline_digest: _Optional[str] = ..., candidate_version: _Optional[int] = ..., candidate_digest: _Optional[str] = ..., source: _Optional[_Union[Proof.Source, str]] = ..., requests_digest: _Optional[str] = ..., requests: _Optional[int] = ..., rows: _Optional[int] = ..., agreeing_rows: _Optional[int] = ..., identical_requests: _Optional[int] = ..., max_output_difference: _Optional[str] = ..., baseline_errors: _Optional[int] = ..., candidate_errors: _Optional[int] = ..., new_errors: _Optional[int] = ..., baseline_p50_ns: _Optional[int] = ..., baseline_p99_ns: _Optional[int] = ..., candidate_p50_ns: _Optional[int] = ..., candidate_p99_ns: _Optional[int] = ..., node: _Optional[str] = ..., time_ms: _Optional[int] = ..., seal: _Optional[bytes] = ..., unverified: _Optional[bool] = ...) -> None: ...
 
 class ModelCreated(_message.Message):
     __slots__ = ("model",)
