@@ -80,6 +80,25 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         assert prediction_id.parse(text).node in text
 
 
+@given(
+    node=st.sampled_from(["edge", "edge-1"]),
+    version=st.integers(1, 2**31 - 1),
+    position=st.integers(0, 72),
+    inserted=st.text(alphabet="A-_+/=.\né", max_size=2),
+)
+def test_the_quick_half_says_what_the_parser_says(node: str, version: int, position: int, inserted: str) -> None:
+    """An id passes the quick half exactly when the parser finds that node and version in it."""
+    issued = prediction_id.Issuer(node, KEY, 3).issue(prediction_id.subject(1, 1, version, DIGEST), 4)
+    for text in (issued, issued[:position] + inserted + issued[position + len(inserted) :], issued[:-2] + "=="):
+        try:
+            parsed = prediction_id.parse(text)
+        except InvalidArgumentError:
+            expected = False
+        else:
+            expected = (parsed.node, parsed.version) == (node, version)
+        assert prediction_id.is_issued_for(text, f"nm1.{node}.", version.to_bytes(4, "big")) == expected
+
+
 def test_a_key_of_another_length_is_refused() -> None:
     """A key that has not 32 bytes is a mistake of the program."""
     with pytest.raises(ValueError, match="16 bytes"):
