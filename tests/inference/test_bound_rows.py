@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from neuralmesh_server.errors import InternalError
-from neuralmesh_server.inference.backends.onnx import OnnxBackend, OnnxModel
+from neuralmesh_server.inference.backends.onnx import BOUND_BYTES, OnnxBackend, OnnxModel
 from neuralmesh_server.inference.tensors import DTYPES, Signature
 from tests.inference import models
 
@@ -56,6 +56,25 @@ def test_text_is_not_bound(tmp_path: Path) -> None:
     """What has no fixed width takes the ordinary way."""
     model = opened(tmp_path, models.identity_onnx("BYTES"))
     assert model.bound_row(model.signature) is None
+
+
+def identity(width: int) -> bytes:
+    """Return a model that answers rows of a width as they are."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, width])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, width])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(("width", "kept"), [(BOUND_BYTES // 8, True), (BOUND_BYTES // 8 + 1, False)])
+def test_large_rows_are_not_copied_into_kept_memory(tmp_path: Path, width: int, *, kept: bool) -> None:
+    """Rows whose inputs and outputs have more bytes than the limit run where they stand in the request."""
+    model = opened(tmp_path, identity(width))
+    assert (model.bound_row(model.signature) is not None) == kept
 
 
 def doubling() -> bytes:

@@ -133,6 +133,7 @@ async def test_a_stopping_node_ends_a_warm_up(suite: Suite) -> None:
     while not node._loader._opening._ended._waiting:  # noqa: ASYNC110 - there is nothing to wait for
         await asyncio.sleep(0)
     await asyncio.wait_for(node.stop(), PATIENCE / 4)
+    assert not node._loader._opening._ended._waiting
 
 
 async def test_a_number_that_means_other_bytes_now_is_loaded_anew(suite: Suite) -> None:

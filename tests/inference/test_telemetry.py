@@ -182,7 +182,10 @@ async def test_a_refused_delta_does_not_stop_the_next() -> None:
 
 async def test_the_farewell_gives_up_when_nobody_listens() -> None:
     """Stopping does not wait for a metrics service that is gone."""
-    await asyncio.wait_for(telemetry(Sink(LOST), Activity(1)).farewell(), PATIENCE)
+    sink = Sink(LOST)
+    await asyncio.wait_for(telemetry(sink, Activity(1)).farewell(), PATIENCE)
+    assert sink.tried
+    assert sink.tried[-1].final
 
 
 def test_labels_beyond_the_limit_are_counted() -> None:

@@ -133,11 +133,6 @@ class Server:
         if self._settings.socket is not None:
             unix_socket.remove(self._settings.socket.path)
 
-    async def wait_stopped(self) -> None:
-        """Return when the server has stopped."""
-        if self._server is not None:
-            await self._server.wait_for_termination()
-
 
 class _Reflection(ReflectionServicer):  # type: ignore[misc]  # the package has no types
     """Reflection for those who are let in."""

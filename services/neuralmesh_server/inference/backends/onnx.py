@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 KIND = "onnx"
 PROVIDER = "CPUExecutionProvider"
+BOUND_BYTES = 1 << 14
+"""Most bytes of the inputs and outputs of a row that runs on memory that is kept."""
 _BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
 
 # onnxruntime's exceptions share no base but Exception.
@@ -160,7 +162,7 @@ class OnnxModel:
             raise InternalError("MODEL_FAILED", f"the model failed: {error}", error=error) from error
 
     def bound_row(self, signature: Signature) -> BoundRun | None:
-        """Return a way to run one row on memory that is kept; None where a size is not known before the run."""
+        """Return a way to run one row on memory that is kept; None where a size is not known, or large."""
         specs = (*signature.inputs, *signature.outputs)
         if self._bfloat or any(spec.datatype == "BYTES" or not spec.batched or -1 in spec.shape[1:] for spec in specs):
             return None
@@ -168,6 +170,8 @@ class OnnxModel:
             {spec.name: np.zeros((1, *spec.shape[1:]), DTYPES[spec.datatype]) for spec in side}
             for side in (signature.inputs, signature.outputs)
         )
+        if sum(array.nbytes for side in (inputs, outputs) for array in side.values()) > BOUND_BYTES:
+            return None  # to copy them costs more than to make arrays
         binding = self._session.io_binding()
         for name, array in inputs.items():
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
