@@ -58,7 +58,7 @@ generate: $(STAMP) ## stubs from protos, the synchronous client from the asynchr
 breaking: $(TOOLS_STAMP) ## hold the contracts against those of AGAINST (a commit; HEAD unless given)
 	buf breaking --against '.git#ref=$(or $(AGAINST),HEAD)'
 
-tools: $(TOOLS_STAMP) ## what PyPI does not hold, into .tools: grpcurl, ghz, grpc-health-probe, buf, h2load, docker-compose, interop venv
+tools: $(TOOLS_STAMP) ## what PyPI does not hold, into .tools: grpcurl, ghz, grpc-health-probe, h2spec, buf, h2load, docker-compose, interop venv
 
 $(TOOLS_STAMP): $(STAMP) requirements/interop.txt tools/install.sh clients/node/package-lock.json
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/install.sh '$(TOOLS)'

@@ -76,6 +76,10 @@ class Setting:
         """Return how many requests to send where a full run sends so many."""
         return max(64, requests // 10) if self.quick else requests
 
+    def span(self, seconds: int) -> int:
+        """Return how many seconds to send where a full run sends so many."""
+        return 1 if self.quick else seconds
+
     def served(self, model: str, path: Path, kind: str, signature: resources_pb2.Signature) -> int:
         """Push a model, wait until the usual node serves it, and return the version."""
         version = self.client.push(model, path, kind=kind, signature=signature)

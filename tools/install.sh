@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs into TOOLS what `make test-interop` and `make bench` need and PyPI does not hold, at pinned versions:
-#   grpcurl, ghz, grpc-health-probe (Go), buf and the Node client's packages (npm), h2load and docker-compose (Debian), and a second virtual environment with kserve.
+#   grpcurl, ghz, grpc-health-probe, h2spec (Go), buf and the Node client's packages (npm), h2load and docker-compose (Debian), and a second virtual environment with kserve.
 #   PYTHON=python3.11 UV= bash tools/install.sh .tools
 # What is there already is kept. Debian packages are installed where they are missing, which needs root.
 set -euo pipefail
@@ -8,6 +8,7 @@ set -euo pipefail
 GRPCURL=v1.9.3
 GHZ=v0.120.0
 HEALTH_PROBE=v0.4.61
+H2SPEC=v2.2.1+incompatible
 BUF=1.75.0
 GO_AT_LEAST=1.22
 
@@ -121,13 +122,14 @@ install_debian
 go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL"
 go_tool ghz github.com/bojand/ghz/cmd/ghz "$GHZ"
 go_tool grpc-health-probe github.com/grpc-ecosystem/grpc-health-probe "$HEALTH_PROBE"
+go_tool h2spec github.com/summerwind/h2spec/cmd/h2spec "$H2SPEC"
 install_buf
 install_node_client
 install_interop_environment
 
 export PATH="$tools/bin:$PATH"
-for command in grpcurl ghz grpc-health-probe buf h2load docker-compose node; do
+for command in grpcurl ghz grpc-health-probe h2spec buf h2load docker-compose node; do
     command -v "$command" >/dev/null 2>&1 || fail "$command is still absent"
 done
 buf --version >/dev/null 2>&1 || fail "buf does not run"
-say "ready: grpcurl $GRPCURL, ghz $GHZ, grpc-health-probe $HEALTH_PROBE, buf $BUF, $(h2load --version), $(docker-compose version --short 2>/dev/null | sed 's/^/docker-compose /')"
+say "ready: grpcurl $GRPCURL, ghz $GHZ, grpc-health-probe $HEALTH_PROBE, h2spec $H2SPEC, buf $BUF, $(h2load --version), $(docker-compose version --short 2>/dev/null | sed 's/^/docker-compose /')"

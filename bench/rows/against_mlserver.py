@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bench.setting import Setting
 
 OURS, THEIRS = "packed network", "MLServer identity"
-REQUESTS = {1: (1_500, 4_000), 16: (4_000, 20_000)}
-"""Requests for them and for us by the number of clients: so both take about as long."""
+CLIENTS = (1, 16)
+SECONDS = 2
 
 
 class AgainstMlserver:
@@ -23,7 +23,7 @@ class AgainstMlserver:
     name = "mlserver"
     measure = "packed network, one row, against MLServer 1.7 with an identity model"
     rounds = 5
-    seconds = 8.0
+    seconds = 12.0
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -45,10 +45,10 @@ class AgainstMlserver:
     def pair(self, number: int) -> list[Sample]:
         """Run both at one client and at 16."""
         samples = []
-        for clients, counts in REQUESTS.items():
-            for target, requests in turned(tuple(zip((self._theirs, self._ours), counts, strict=True)), number):
+        for clients in CLIENTS:
+            for target in turned((self._theirs, self._ours), number):
                 load.idle()
-                samples.append(load.run(target, requests=self._setting.some(requests), clients=clients))
+                samples.append(load.run(target, seconds=self._setting.span(SECONDS), clients=clients))
         return samples
 
     def verdict(self, rounds: Rounds) -> list[Check]:

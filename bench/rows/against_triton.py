@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OURS, THEIRS = "packed network", "Triton identity"
 CLIENTS = 16
-REQUESTS = 20_000
+SECONDS = 2
 
 
 class AgainstTriton:
@@ -23,7 +23,7 @@ class AgainstTriton:
     name = "triton"
     measure = "packed network, one row, against tritonserver with an identity model in its Python backend"
     rounds = 7
-    seconds = 5.0
+    seconds = 6.0
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -48,7 +48,7 @@ class AgainstTriton:
         samples = []
         for target in turned(self._targets, number):
             load.idle()
-            samples.append(load.run(target, requests=self._setting.some(REQUESTS), clients=CLIENTS))
+            samples.append(load.run(target, seconds=self._setting.span(SECONDS), clients=CLIENTS))
         return samples
 
     def verdict(self, rounds: Rounds) -> list[Check]:

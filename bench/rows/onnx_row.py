@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PACKED, ONNX, ALONE = "packed network", "ONNX MLP", "onnxruntime's own run"
 EMPTY, BARE = "empty handler", "empty handler and run"
-REQUESTS = {1: 4_000, 16: 20_000}
+CLIENTS = (1, 16)
+SECONDS = 2
 RUNS = 20_000
 
 
@@ -32,7 +33,7 @@ class OnnxRow:
     name = "onnx"
     measure = "ONNX MLP, one row: processor time above onnxruntime's own run and the packed path"
     rounds = 5
-    seconds = 18.0
+    seconds = 26.0
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -58,10 +59,10 @@ class OnnxRow:
     def pair(self, number: int) -> list[Sample]:
         """Run both, and onnxruntime alone."""
         samples = []
-        for clients, requests in REQUESTS.items():
+        for clients in CLIENTS:
             for target in turned(self._targets, number):
                 load.idle()
-                samples.append(load.run(target, requests=self._setting.some(requests), clients=clients))
+                samples.append(load.run(target, seconds=self._setting.span(SECONDS), clients=clients))
         return [*samples, self._alone()]
 
     def verdict(self, rounds: Rounds) -> list[Check]:
@@ -87,7 +88,7 @@ class OnnxRow:
                 "us",
             )
             for where, figure in (("in a loop", looped), ("in the empty handler", served))
-            for clients in REQUESTS
+            for clients in CLIENTS
         ]
 
     def _alone(self) -> Sample:

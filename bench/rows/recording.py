@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 ON, OFF = "receipts and metrics", "neither"
 MODEL = "recorded"
-REQUESTS = {1: 6_000, 16: 30_000}
+CLIENTS = (1, 16)
+SECONDS = 3
 
 
 class Recording:
@@ -25,7 +26,7 @@ class Recording:
     name = "receipts"
     measure = "receipts (digests) and metrics on, against both off"
     rounds = 5
-    seconds = 9.0
+    seconds = 15.0
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -60,15 +61,15 @@ class Recording:
     def pair(self, number: int) -> list[Sample]:
         """Run both at one client and at 16."""
         samples = []
-        for clients, requests in REQUESTS.items():
+        for clients in CLIENTS:
             for target in turned(self._targets, number):
                 load.idle()
-                samples.append(load.run(target, requests=self._setting.some(requests), clients=clients))
+                samples.append(load.run(target, seconds=self._setting.span(SECONDS), clients=clients))
         return samples
 
     def verdict(self, rounds: Rounds) -> list[Check]:
         """Compare answers a second."""
         return [
             least(f"answers/s of those without, c = {clients}", ratio(rounds, ON, OFF, rate, clients), 0.95)
-            for clients in REQUESTS
+            for clients in CLIENTS
         ]

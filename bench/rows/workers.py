@@ -48,7 +48,7 @@ class Workers:
         samples = []
         for target in turned(self._targets, number):
             load.idle()
-            samples.append(load.run(target, seconds=1 if self._setting.quick else SECONDS, clients=CLIENTS))
+            samples.append(load.run(target, seconds=self._setting.span(SECONDS), clients=CLIENTS))
         return samples
 
     def verdict(self, rounds: Rounds) -> list[Check]:

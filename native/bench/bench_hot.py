@@ -70,7 +70,7 @@ def serve(runner: Model, label: str = "", policy: ModelPolicy = OFF) -> tuple[Ho
             routes={("m", ""): Route(served, policy=policy)},
         )
     )  # fmt: skip
-    issuer = prediction_id.Issuer("bench", bytes(32), 1)
+    issuer = prediction_id.Issuer("bench", bytes(32), 1, codec.Numbers())
     return Hot(serving=serving, activity=activity, issuer=issuer, node="bench"), loaded, activity
 
 

@@ -168,6 +168,16 @@ static int check_answer(fixture *f, const uint8_t *data, size_t size, size_t roo
     return written > 0;
 }
 
+const oip_table *oip_target_server(oip_server *server, uint8_t *answer, size_t answer_bytes) {
+    fixture *f = the_fixture();
+    const uint8_t key[OIP_KEY_BYTES] = {0};
+    f->labels.count = f->labels.used = 0;
+    *server = (oip_server){.labels = &f->labels, .receipts = &f->receipts, .answer = answer,
+                           .answer_bytes = answer_bytes, .scratch = f->scratch, .scratch_bytes = f->scratch_bytes};
+    REQUIRE(oip_issuer_init(&server->issuer, key, sizeof key, (const uint8_t *)"edge", 4, 1, 0, &f->sequence));
+    return &f->table;
+}
+
 int oip_target(const uint8_t *data, size_t size) {
     uint8_t *copy = malloc(size + (size == 0)); /* exactly as long, so that reading past it is found */
     if (size != 0) memcpy(copy, data, size);

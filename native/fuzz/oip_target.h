@@ -5,8 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "oip.h"
+
 /* Runs one input; aborts when something is wrong. Returns 1 if the codec answered it. */
 int oip_target(const uint8_t *data, size_t size);
+
+/* Prepares the target's own codec, which writes to `answer`, for others to use; returns its routes. */
+const oip_table *oip_target_server(oip_server *server, uint8_t *answer, size_t answer_bytes);
 
 /* Requests to begin with, and how many there are. */
 extern const struct oip_seed {

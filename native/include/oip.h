@@ -8,8 +8,9 @@
  * Conventions
  *   Memory    The caller owns all of it and keeps it in place while a struct points to it. Nothing is allocated.
  *             Requests need no alignment and are read within their size alone. Zero bytes may be at NULL.
- *   Threads   An oip_server, and what it points to, is used by one call at a time. Tables, routes and specs are only
- *             read by calls. There are no locks.
+ *   Threads   An oip_server, and what it points to, is used by one call at a time; an oip_stats is counted in through
+ *             one server. Tables, routes and specs are only read by calls, and any number of threads take numbers from
+ *             one sequence. There are no locks.
  *   Time      CLOCK_MONOTONIC in nanoseconds; CLOCK_REALTIME only for oip_stats.last_ms.
  */
 #ifndef OIP_H
@@ -119,8 +120,12 @@ void oip_count(oip_stats *stats, uint64_t rows, uint64_t started_ns, uint64_t re
 
 /* ---- Prediction ids ---------------------------------------------------------------------------------------- */
 
+/* Takes the next number of a sequence, which holds the last one that was given: each is given once, to whichever
+ * thread asks. */
+uint64_t oip_next(uint64_t *sequence);
+
 typedef struct oip_issuer {
-    uint64_t *sequence;  /* last number that was given; the caller's, who may issue ids beside the codec */
+    uint64_t *sequence;  /* the caller's, who may issue ids beside the codec, by oip_next */
     uint64_t started_ns; /* when the epoch began */
     uint64_t epoch_ms;
     uint32_t state[8]; /* BLAKE2s after the key and the whole blocks of the head */

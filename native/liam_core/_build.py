@@ -120,11 +120,14 @@ def declarations(header: str) -> str:
     return "\n".join(
         line.replace("(-", "-").rstrip(")") if line.startswith("#define") else line
         for line in text.splitlines()
-        if line.strip() and not re.match(r"#(ifndef|include|endif|define OIP_H$)", line)
+        if line.strip() and not re.match(r"#(ifndef|include|endif|define (OIP|FRONT)_H$)", line)
     )
 
 
 OIP_CDEF = declarations(Path("native/include/oip.h").read_text(encoding="utf-8"))
+# The front stands on epoll; elsewhere the servers do without it.
+HAS_FRONT = sys.platform == "linux"
+FRONT_CDEF = declarations(Path("native/include/front.h").read_text(encoding="utf-8")) if HAS_FRONT else ""
 
 LEVELS = ("scalar", "avx2", "avx512")
 FAMILIES = ("encode", "pack", "xnor")
@@ -134,6 +137,11 @@ SOURCES = [
     *(f"native/src/{family}_{level}.c" for family in FAMILIES for level in LEVELS),
     *(f"native/src/oip_{name}.c" for name in ("answer", "id", "keep", "read", "sha256", "stats", "table")),
 ]
+if HAS_FRONT:
+    SOURCES += [
+        "native/src/front.c",
+        *(f"native/src/front_{name}.c" for name in ("buffer", "call", "connection", "events", "hpack", "stream")),
+    ]
 
 # Scores must not depend on the level: no fused multiply-add. The scalar level is the reference: no
 # vectoriser.
@@ -149,9 +157,10 @@ GNU_FLAGS = [
 ffibuilder = FFI()
 ffibuilder.cdef(CDEF)
 ffibuilder.cdef(OIP_CDEF)
+ffibuilder.cdef(FRONT_CDEF)
 ffibuilder.set_source(
     "liam_core._liam",
-    '#include "oip.h"',
+    '#include "front.h"' if HAS_FRONT else '#include "oip.h"',
     sources=SOURCES,
     include_dirs=["native/include", "native/src"],
     depends=sorted(str(path) for folder in ("include", "src") for path in Path("native", folder).glob("*.h")),

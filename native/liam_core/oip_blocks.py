@@ -1,10 +1,12 @@
 """Memory that the serving codec fills: totals, labels and receipts, until somebody takes them.
 
-The layouts are those of `native/include/oip.h`. Nothing here locks: one thread fills and empties a block; `Stats` may
-lie in memory that other processes read.
+The layouts are those of `native/include/oip.h`. Nothing here locks: one thread fills a block, and whoever empties it is
+that thread or holds it off; to read a number needs neither. `Stats` may lie in memory that other processes read.
+`Numbers` are for any number of threads.
 """
 
 import base64
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from liam_core.kernel import ffi, lib
 
-__all__ = ["ID_TEXT", "RECEIPT", "RING_BYTES", "STATS_BYTES", "Labels", "Receipts", "Stats", "as_array"]
+__all__ = ["ID_TEXT", "RECEIPT", "RING_BYTES", "STATS_BYTES", "HeldLabels", "Labels", "Numbers", "Receipts", "Stats"]
 
 STATS_BYTES: Final[int] = ffi.sizeof("oip_stats")
 FIRST_BUCKET: Final[int] = lib.OIP_FIRST_BUCKET
@@ -30,20 +32,45 @@ RECEIPT: Final = np.dtype(
 RING_BYTES: Final[int] = ffi.sizeof("oip_receipts")
 
 
+class Numbers:
+    """The numbers of a process's predictions: each is given once, to whichever thread asks.
+
+    Args:
+        last: The last number that was given.
+    """
+
+    __slots__ = ("block",)
+
+    def __init__(self, last: int = 0) -> None:
+        self.block: Any = ffi.new("uint64_t *", last)
+
+    @property
+    def last(self) -> int:
+        """The last number that was given."""
+        number: int = self.block[0]
+        return number
+
+    def next(self) -> int:
+        """Take the next number."""
+        number: int = lib.oip_next(self.block)
+        return number
+
+
 class Stats:
     """Totals and the latency histogram of one version, in memory that may be shared.
 
     Args:
-        memory: STATS_BYTES bytes, zero at first, aligned to 8; kept while this object lives.
+        memory: Bytes, zero at first, as a buffer; kept while this object lives.
+        at: Where in them the block's STATS_BYTES begin, aligned to 8.
     """
 
-    __slots__ = ("_memory", "block", "buckets")
+    __slots__ = ("_histogram", "_memory", "block", "buckets")
 
-    def __init__(self, memory: bytearray | memoryview) -> None:
-        self._memory = as_array(memory)
+    def __init__(self, memory: Any, at: int = 0) -> None:
+        self._memory = _as_array(memory)[at : at + STATS_BYTES]
         self.block: Any = ffi.from_buffer("oip_stats *", self._memory, require_writable=True)
-        start = ffi.offsetof("oip_stats", "buckets")
-        self.buckets: NDArray[np.uint64] = self._memory[start:STATS_BYTES].view(np.uint64)
+        self._histogram = self._memory[ffi.offsetof("oip_stats", "recorded") :]
+        self.buckets: NDArray[np.uint64] = self._memory[ffi.offsetof("oip_stats", "buckets") :].view(np.uint64)
 
     def record(self, nanoseconds: int) -> None:
         """Count a latency."""
@@ -60,9 +87,7 @@ class Stats:
 
     def forget_latencies(self) -> None:
         """Empty the histogram."""
-        self.buckets[:] = 0
-        self.block.recorded = self.block.zero_count = 0
-        self.block.sum = self.block.low = self.block.high = 0.0
+        self._histogram.fill(0)
 
 
 class Labels:
@@ -87,21 +112,44 @@ class Labels:
         self.block.rows = ffi.from_buffer("uint32_t[]", self._rows)
         self.block.values = ffi.from_buffer("int64_t[]", self._values)
 
-    def held(self) -> list[tuple[int, list[str], list[int], bytes]]:
-        """Return owner, ids as 64 characters, numbers of labels, and all labels of the predictions of each owner."""
-        count = self.block.count
-        owners, rows, values = self._owners[:count], self._rows[:count], self._values[: self.block.used]
-        found = []
-        for owner in np.unique(owners).tolist():
-            mine = owners == owner
-            text = base64.urlsafe_b64encode(self._ids[:count][mine].tobytes()).decode()
-            ids = [text[start : start + ID_TEXT] for start in range(0, len(text), ID_TEXT)]
-            found.append((owner, ids, rows[mine].tolist(), values[np.repeat(mine, rows)].tobytes()))
-        return found
+    def held(self) -> "HeldLabels":
+        """Return a copy of what is held."""
+        count, used = self.block.count, self.block.used
+        return HeldLabels(
+            self._ids[:count].copy(), self._owners[:count].copy(), self._rows[:count].copy(), self._values[:used].copy()
+        )
 
     def forget(self) -> None:
         """Hold none."""
         self.block.count = self.block.used = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLabels:
+    """Labels of predictions in order: id, owner and number of labels of each, and the labels of all."""
+
+    ids: NDArray[np.uint8]
+    owners: NDArray[np.uint32]
+    rows: NDArray[np.uint32]
+    values: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def first(self, count: int) -> "HeldLabels":
+        """Return those of so many predictions at most."""
+        rows = self.rows[:count]
+        return HeldLabels(self.ids[:count], self.owners[:count], rows, self.values[: int(rows.sum())])
+
+    def by_owner(self) -> list[tuple[int, list[str], list[int], bytes]]:
+        """Return owner, ids as 64 characters, numbers of labels, and all labels of the predictions of each owner."""
+        found = []
+        for owner in np.unique(self.owners).tolist():
+            mine = self.owners == owner
+            text = base64.urlsafe_b64encode(self.ids[mine].tobytes()).decode()
+            ids = [text[start : start + ID_TEXT] for start in range(0, len(text), ID_TEXT)]
+            found.append((owner, ids, self.rows[mine].tolist(), self.values[np.repeat(mine, self.rows)].tobytes()))
+        return found
 
 
 class Receipts:
@@ -116,7 +164,7 @@ class Receipts:
 
     def __init__(self, capacity: int, memory: Any = None) -> None:
         self._records = np.zeros(capacity, RECEIPT)
-        self._memory = as_array(bytearray(RING_BYTES) if memory is None else memory)
+        self._memory = _as_array(bytearray(RING_BYTES) if memory is None else memory)
         self.block: Any = ffi.from_buffer("oip_receipts *", self._memory, require_writable=True)
         self.block.capacity = capacity
         self.block.records = ffi.cast("oip_receipt *", ffi.from_buffer(self._records))
@@ -139,7 +187,7 @@ class Receipts:
         return taken
 
 
-def as_array(memory: Any) -> NDArray[np.uint8]:
+def _as_array(memory: Any) -> NDArray[np.uint8]:
     """Return memory as an array, which C may point into.
 
     A memoryview that the garbage collector finds in a cycle while something points into it makes CPython 3.11 crash.

@@ -88,5 +88,7 @@ void test_xnor(void);
 void test_network(void);
 void test_errors(void);
 void test_oip(void);
+void test_hpack(void);
+void test_front(void);
 
 #endif

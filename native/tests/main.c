@@ -17,6 +17,8 @@ static void run(const char *name, void (*test)(void)) {
 int main(void) {
     run("dispatch", test_dispatch);
     run("oip", test_oip);
+    run("hpack", test_hpack);
+    run("front", test_front);
     for (int level = 0; level < LIAM_LEVELS; level++) {
         if (liam_set_level(level) != LIAM_OK) continue;
         run("pack", test_pack);

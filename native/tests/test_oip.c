@@ -4,6 +4,8 @@
  * run of the fuzzer's mutations, and memory that is exactly as large as it says. That accepted requests mean what
  * protobuf says, and that answers are those of the ordinary way, is tested from Python.
  */
+#include <pthread.h>
+
 #include "../fuzz/oip_target.h"
 #include "check.h"
 #include "oip.h"
@@ -11,6 +13,7 @@
 
 #define MUTATIONS 60000
 #define ROOM 512
+#define NUMBERS 2000000
 
 static void check_digest(const char *message, size_t repeats, const char *expected) {
     oip_sha256 hash;
@@ -50,6 +53,21 @@ static void test_ids(void) {
     oip_id_text(id, text);
     CHECK(last == 1);
     CHECK(memcmp(text, "AAAAAAPoAAAAAAIAAAAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAMKpubGcIpdv", OIP_ID_TEXT) == 0);
+}
+
+static void *take_numbers(void *sequence) {
+    for (unsigned i = 0; i < NUMBERS; i++) oip_next(sequence);
+    return NULL;
+}
+
+static void test_numbers(void) { /* of two threads at a time none gets the other's */
+    static uint64_t last;
+    pthread_t other;
+    CHECK(pthread_create(&other, NULL, take_numbers, &last) == 0);
+    while (__atomic_load_n(&last, __ATOMIC_RELAXED) == 0) continue; /* until the other one is at it */
+    take_numbers(&last);
+    CHECK(pthread_join(other, NULL) == 0);
+    CHECK(last == 2 * NUMBERS);
 }
 
 /* Whether a code point's bytes are well-formed, said in another way than the codec does it. */
@@ -160,6 +178,7 @@ static void test_mutations(void) {
 void test_oip(void) {
     test_sha256();
     test_ids();
+    test_numbers();
     test_utf8();
     test_histogram();
     test_table();

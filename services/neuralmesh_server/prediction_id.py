@@ -23,10 +23,13 @@ import hashlib
 import hmac
 import re
 import time
-from array import array
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from neuralmesh_server.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from liam_core.oip import Numbers
 
 PREFIX = "nm1"
 KEY_BYTES = 32
@@ -115,34 +118,28 @@ def invalid(text: str, why: str) -> InvalidArgumentError:
 
 
 class Issuer:
-    """Issues the ids of one node process. Not safe for use from several threads: the event loop owns it.
+    """Issues ids of one node process. Belongs to the event loop; other threads may issue ids beside it.
 
     Args:
         node: Name of the node.
         key: The node's secret, 32 bytes.
         epoch_ms: Start of the process, ms since 1970; greater than that of any earlier process of this node.
+        numbers: Where numbers come from, for whoever else issues ids of this process as well.
 
     Attributes:
-        last: The last number that was given, in 8 bytes that whoever else issues ids of this process counts in as well.
         started_ns: When the epoch began, on the monotonic clock.
     """
 
-    __slots__ = ("_epoch", "_hash", "_head", "epoch_ms", "key", "last", "node", "started_ns")
+    __slots__ = ("_epoch", "_hash", "_head", "epoch_ms", "key", "node", "numbers", "started_ns")
 
-    def __init__(self, node: str, key: bytes, epoch_ms: int) -> None:
+    def __init__(self, node: str, key: bytes, epoch_ms: int, numbers: Numbers) -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"the key has {len(key)} bytes instead of {KEY_BYTES}")
-        self.node, self.key, self.epoch_ms = node, key, epoch_ms
-        self.last = array("Q", [0])  # a memoryview, collected in a cycle while C looks into it, crashes CPython 3.11
+        self.node, self.key, self.epoch_ms, self.numbers = node, key, epoch_ms, numbers
         self.started_ns = time.monotonic_ns()
         self._epoch = epoch_ms.to_bytes(6, "big")
         self._head = f"{PREFIX}.{node}."
         self._hash = hashlib.blake2s(self._head.encode(), key=key, digest_size=8)
-
-    @property
-    def sequence(self) -> int:
-        """The number of the last id."""
-        return self.last[0]
 
     def issue(self, subject: bytes, offset_ms: int) -> str:
         """Return the next id.
@@ -151,8 +148,8 @@ class Issuer:
             subject: What answered, made once by `subject`.
             offset_ms: Milliseconds since the epoch began, on the monotonic clock.
         """
-        number = self.last[0] = self.last[0] + 1
-        body = self._epoch + offset_ms.to_bytes(5, "big") + number.to_bytes(6, "big") + subject
+        number = self.numbers.next().to_bytes(6, "big")
+        body = self._epoch + offset_ms.to_bytes(5, "big") + number + subject
         checksum = self._hash.copy()
         checksum.update(body)
         return self._head + base64.urlsafe_b64encode(body + checksum.digest()).decode()

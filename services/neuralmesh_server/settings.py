@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "GRPC",
     "INFERENCE_PORT",
     "METRICS_HTTP_PORT",
     "METRICS_PORT",
+    "NATIVE",
     "REGISTRY_PORT",
     "Endpoint",
     "InferenceSettings",
@@ -39,6 +41,9 @@ INFERENCE_PORT = 8001
 METRICS_PORT = 8004
 METRICS_HTTP_PORT = 8002
 MAX_WORKERS = 64
+
+NATIVE, GRPC = "native", "grpc"
+"""What a server may listen with."""
 
 _NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
@@ -80,6 +85,8 @@ class ServerSettings:
             is this machine, or the holders of certificates that the authority signed.
         socket: Unix socket beside `listen`, in plain text.
         shared_port: Other processes listen on the same port; the system deals connections out to them.
+        transport: `native` for the native front, which needs Linux and no TLS, else grpcio's server; `grpc` for that
+            in any case.
     """
 
     listen: Endpoint
@@ -89,8 +96,11 @@ class ServerSettings:
     tokens: Path | None = None
     socket: Endpoint | None = None
     shared_port: bool = False
+    transport: str = NATIVE
 
     def __post_init__(self) -> None:
+        if self.transport not in {NATIVE, GRPC}:
+            raise SettingsError(f"NEURALMESH_TRANSPORT: {self.transport!r} is neither {NATIVE} nor {GRPC}")
         if not self.listen.is_loopback and self.tls is None and not self.insecure:
             raise SettingsError(
                 f"listening on {self.listen} without TLS would let anyone on the network "
@@ -100,7 +110,7 @@ class ServerSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], prefix: str, default_port: int) -> ServerSettings:
-        """Read {prefix}_LISTEN, {prefix}_SOCKET and NEURALMESH_TLS_*, _INSECURE, _DRAIN_SECONDS and _TOKENS."""
+        """Read {prefix}_LISTEN, {prefix}_SOCKET, NEURALMESH_TLS_*, _INSECURE, _DRAIN_SECONDS, _TOKENS, _TRANSPORT."""
         name, socket = f"{prefix}_LISTEN", f"{prefix}_SOCKET"
         return cls(
             listen=Endpoint.parse(env.get(name, f"127.0.0.1:{default_port}"), name=name),
@@ -109,6 +119,7 @@ class ServerSettings:
             drain_seconds=read_number(env, "NEURALMESH_DRAIN_SECONDS", 10.0),
             tokens=Path(env["NEURALMESH_TOKENS"]) if env.get("NEURALMESH_TOKENS") else None,
             socket=Endpoint.unix(env[socket].removeprefix(UNIX), name=socket) if env.get(socket) else None,
+            transport=env.get("NEURALMESH_TRANSPORT") or NATIVE,
         )
 
 

@@ -172,7 +172,7 @@ def looping_onnx(turns: int) -> bytes:
     return _model(graph).SerializeToString()
 
 
-def small_liam(path: Path) -> None:
+def small_liam(path: Path, hidden: int = 70) -> None:
     """Write a packed network of four features and three classes."""
     rng = np.random.default_rng(1)
 
@@ -183,6 +183,6 @@ def small_liam(path: Path) -> None:
         path,
         features=4,
         encoding_thresholds=np.zeros(4, np.float32),
-        hidden=[(signs(70, 4), np.zeros(70, np.int32))],
-        head_weights=signs(3, 70),
+        hidden=[(signs(hidden, 4), np.zeros(hidden, np.int32))],
+        head_weights=signs(3, hidden),
     )

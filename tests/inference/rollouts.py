@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from liam_core.oip import Numbers
 from neuralmesh import oip
 from neuralmesh_server.inference import convert
 from neuralmesh_server.inference.answering import Answering
@@ -124,7 +125,7 @@ class Node:
         self.activity = Activity(0)
         self.rollouts = RolloutActivity() if self.clock is None else RolloutActivity(self.clock)
         self.shadows = Shadows(self.rollouts)
-        self.issuer = Issuer(self.name, bytes(32), EPOCH)
+        self.issuer = Issuer(self.name, bytes(32), EPOCH, Numbers())
         self.answering = Answering(
             serving=self.serving, assigner=Assigner(self.name, EPOCH), lanes=self.lanes, activity=self.activity,
             rollouts=self.rollouts, issuer=self.issuer, write=convert.write_answer, node=self.name,

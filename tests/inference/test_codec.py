@@ -6,7 +6,6 @@ import base64
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import event, given, settings
@@ -14,66 +13,16 @@ from hypothesis import strategies as st
 
 from liam_core import BinaryNetwork
 from liam_core.kernel import ffi, lib
+from liam_core.oip import Numbers
 from neuralmesh import oip, receipts
 from neuralmesh_server import prediction_id
 from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.histogram import Histogram
 from neuralmesh_server.inference import convert, inputs
-from neuralmesh_server.inference.backends import warmup
-from neuralmesh_server.inference.backends.execution import Output
-from neuralmesh_server.inference.backends.liam import LiamModel
-from neuralmesh_server.inference.hot import RECEIPTS, Hot
-from neuralmesh_server.inference.policy import MILLION, ModelPolicy, ReceiptMode, Receipts
+from neuralmesh_server.inference.policy import ModelPolicy, ReceiptMode, Receipts
 from neuralmesh_server.inference.reporting.activity import Activity
-from neuralmesh_server.inference.serving import LoadedModel, Route, Served, Serving, Snapshot
-from neuralmesh_server.inference.tensors import Signature
 from tests.inference import models, wire
-
-DIGEST = "sha256:" + "5a" * 32
-KEY = bytes(range(32))
-KEPT = ModelPolicy(receipts=Receipts(ReceiptMode.ALL, MILLION))
-
-
-class Node:
-    """A version of four features and three classes, and what answers for it."""
-
-    def __init__(self, network: BinaryNetwork, policy: ModelPolicy = KEPT, room: int = RECEIPTS) -> None:
-        runner = LiamModel(network)
-        signature = Signature(runner.signature.inputs, runner.signature.outputs, "label")
-        checked = warmup.check(runner, signature)
-        self.activity = Activity(100_000, "edge")
-        self.loaded = LoadedModel(
-            model="m", version=1, uid=7, digest=DIGEST, kind="liam.binary_network", signature=signature, runner=runner,
-            size_bytes=1, base_ns=1, row_ns=1, label_index=checked.label_index,
-            activity=self.activity.version("m", 1, DIGEST), run_raw=runner.run_raw,
-        )  # fmt: skip
-        self.subject = prediction_id.subject(3, 7, 1, DIGEST)
-        route = Route(Served(self.loaded, 3, self.subject), policy=policy)
-        self.serving = Serving()
-        self.serving.replace(
-            Snapshot(
-                revision=3, models=frozenset({"m"}), served={("m", 1): route.served}, aliases={}, states={}, targets={},
-                routes={("m", ""): route, ("m", "1"): route, ("m", "production"): route},
-            )
-        )  # fmt: skip
-        self.issuer = prediction_id.Issuer("edge", KEY, 1000)
-        self.hot = Hot(serving=self.serving, activity=self.activity, issuer=self.issuer, node="edge", room=room)
-
-    def expected(self, data: bytes, issued: str) -> oip.ModelInferResponse:
-        """Return what the ordinary way answers, but for the id."""
-        request = convert.read_request(data)
-        read = inputs.read(self.loaded, request)
-        assert read.raw is not None
-        assert self.loaded.run_raw is not None
-        results = self.loaded.run_raw(read.raw, read.rows)
-        specs = self.loaded.signature.outputs
-        outputs = [
-            Output(spec.name, spec.datatype, tuple(read.rows if size == -1 else size for size in spec.shape), raw)
-            for spec, raw in zip(specs, results, strict=True)
-        ]
-        parameters = {"prediction_id": issued, "digest": DIGEST, "node": "edge"}
-        wanted = [outputs[place] for place in read.wanted]
-        return oip.ModelInferResponse.FromString(convert.write_answer(self.loaded, request.id, wanted, parameters))
+from tests.inference.plain import DIGEST, KEY, Node, request
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +37,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> BinaryNetwork:
 def node(network: BinaryNetwork) -> Node:
     """One node for all requests."""
     return Node(network)
-
-
-def request(rows: int = 1, **fields: object) -> oip.ModelInferRequest:
-    """Return a request that the codec answers."""
-    message = oip.ModelInferRequest(model_name="m", **fields)
-    message.inputs.add(name="input", datatype="FP32", shape=[rows, 4])
-    elements = np.random.default_rng(rows).standard_normal((rows, 4)).astype(np.float32)
-    message.raw_input_contents.append(elements.tobytes())
-    return message
 
 
 def spans(data: bytes) -> dict[str, object] | None:
@@ -225,9 +165,9 @@ def test_parameters_of_the_caller_change_nothing(node: Node) -> None:
 )
 def test_everything_else_is_passed(node: Node, data: bytes) -> None:
     """What is malformed, unknown, empty or does not fit is left to the ordinary way, and nothing is counted."""
-    before = (node.loaded.activity.requests, node.issuer.sequence, node.activity.kept.block.count)
+    before = (node.loaded.activity.requests, node.issuer.numbers.last, node.activity.kept.block.count)
     assert node.hot.answer(data) is None
-    assert (node.loaded.activity.requests, node.issuer.sequence, node.activity.kept.block.count) == before
+    assert (node.loaded.activity.requests, node.issuer.numbers.last, node.activity.kept.block.count) == before
 
 
 def test_both_ways_of_issuing_share_one_sequence(network: BinaryNetwork) -> None:
@@ -247,11 +187,10 @@ def test_both_ways_of_issuing_share_one_sequence(network: BinaryNetwork) -> None
 def test_ids_of_the_codec_are_the_issuers(length: int) -> None:
     """For node names around every boundary of a hash block, the codec issues the issuer's bytes."""
     node = "n" * length
-    issuer = prediction_id.Issuer(node, KEY, 1_700_000_000_123)
+    issuer = prediction_id.Issuer(node, KEY, 1_700_000_000_123, Numbers(41))
     block = ffi.new("oip_issuer *")
     last, issued, text = ffi.new("uint64_t *", 41), ffi.new("uint8_t[48]"), ffi.new("uint8_t[64]")
     assert lib.oip_issuer_init(block, KEY, 32, node.encode(), length, issuer.epoch_ms, 5_000_000, last)
-    issuer.last[0] = 41
     subject = prediction_id.subject(9, 2**32 - 1, 12, DIGEST)
     for offset in (0, 1, 77, 2**39):
         lib.oip_issue(block, subject, 5_000_000 + offset * 1_000_000 + 999_999, issued)
@@ -259,14 +198,21 @@ def test_ids_of_the_codec_are_the_issuers(length: int) -> None:
         assert f"nm1.{node}." + bytes(ffi.buffer(text)).decode() == issuer.issue(subject, offset)
 
 
-@given(st.lists(st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 2000).map(lambda n: n * 10**6)), max_size=50))
-def test_latencies_are_counted_as_the_histogram_counts_them(nanoseconds: list[int]) -> None:
-    """The codec's buckets, sum, least and greatest are those of Histogram."""
+LATENCIES = st.lists(st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 2000).map(lambda n: n * 10**6)), max_size=50)
+
+
+@given(LATENCIES, LATENCIES)
+def test_latencies_are_counted_as_the_histogram_counts_them(loop: list[int], front: list[int]) -> None:
+    """Buckets, sum, least and greatest of both threads' blocks are those of Histograms that are merged."""
     activity = Activity(0).version("m", 1, "")
     expected = Histogram(5)
-    for one in nanoseconds:
-        activity.stats.record(one)
-        expected.record(one * 1e-9)
+    for stats, nanoseconds in ((activity.stats, loop), (activity.front_stats, front)):
+        part = Histogram(5)
+        for one in nanoseconds:
+            stats.record(one)
+            part.record(one * 1e-9)
+        expected.merge(part)
+    assert activity.latency.count == expected.count
     assert activity.latency.copy() == expected
     assert activity.latency.take() == expected
     assert activity.latency.copy() == Histogram(5)

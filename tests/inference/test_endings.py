@@ -87,7 +87,8 @@ async def test_a_stopping_node_ends_its_runs(suite: Suite) -> None:
     endless = asyncio.create_task(client.infer("looping", looping(ENDLESS)))
     while not node._execution._ended._waiting:  # noqa: ASYNC110 - there is nothing to wait for
         await asyncio.sleep(0)
-    node._server._settings = replace(node._server._settings, drain_seconds=2.0)  # after the last call, which is due
+    listener = node._server._listener
+    listener._settings = replace(listener._settings, drain_seconds=2.0)  # after the last call, which is due
     await asyncio.wait_for(node.stop(), PATIENCE / 4)
     with pytest.raises(exceptions.DeadlineExceededError, match="this node stops"):
         await endless

@@ -118,6 +118,14 @@ def test_hostile_archives_are_refused(tmp_path: Path, content: bytes) -> None:
         golden.read(written(tmp_path, content), DIGITS)
 
 
+def test_an_archive_whose_array_begins_before_it_is_refused(tmp_path: Path) -> None:
+    """A directory that claims to stand further behind moves its arrays to negative places, which nobody seeks."""
+    content = bytearray(npz(input=ROWS[:2]))
+    content[-5] += 1
+    with pytest.raises(LoadError, match="begins before it"):
+        golden.read(written(tmp_path, bytes(content)), DIGITS)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_archive_is_a_golden_set_or_refused(tmp_path: Path, data: st.DataObject) -> None:

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from liam_core.oip import Numbers
 from neuralmesh import oip
 from neuralmesh_server import prediction_id
 from neuralmesh_server.inference import convert
@@ -296,7 +297,7 @@ async def test_a_failing_run_is_told_by_the_ordinary_way(suite: Suite) -> None:
 
 def test_nothing_is_answered_before_something_is_served() -> None:
     """Without a snapshot everything takes the ordinary way."""
-    hot = Hot(serving=Serving(), activity=Activity(0), issuer=Issuer("edge", bytes(32), 1), node="edge")
+    hot = Hot(serving=Serving(), activity=Activity(0), issuer=Issuer("edge", bytes(32), 1, Numbers()), node="edge")
     assert hot.answer(request()) is None
     assert hot.answer(b"") is None
 

@@ -132,6 +132,7 @@ async def test_a_candidate_that_takes_other_inputs_fails_and_is_counted(
     for index in range(4):
         await ask(client, request(1, rows=ROWS[index : index + 1]))
     await client.push("digits", kind="onnx", files={"model.onnx": models.identity_onnx("FP32")})
+    await when(node, lambda snapshot: ("digits", 4) in snapshot.states)
     proof = await client.node.prove_candidate("digits", 4, source=RECORDED)
     assert (proof.requests, proof.rows, proof.baseline_errors, proof.candidate_errors, proof.new_errors) == (
         4,

@@ -6,6 +6,7 @@ import base64
 import errno
 import json
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liam_core.oip import Numbers
 from neuralmesh_server import prediction_id
 from neuralmesh_server.inference.evidence import store_receipts, store_receipts_segment
 from neuralmesh_server.inference.evidence.receipts import Digests, Receipt, Subject
@@ -28,7 +30,7 @@ class Maker:
     """Makes receipts as a node would, at any time."""
 
     def __init__(self, epoch_ms: int | None = None) -> None:
-        self.issuer = prediction_id.Issuer("local", KEY, epoch_ms or time.time_ns() // 1_000_000)
+        self.issuer = prediction_id.Issuer("local", KEY, epoch_ms or time.time_ns() // 1_000_000, Numbers())
 
     def id(self, subject: Subject, offset_ms: int = 0) -> bytes:
         """Return the next prediction id."""
@@ -284,13 +286,23 @@ def test_the_ledger_counts_what_a_killed_process_owed(tmp_path: Path) -> None:
     for _ in range(5):
         folder.ledger.owe()
     folder.ledger.lose(2)
-    folder.ledger.ring[8:16] = (10).to_bytes(8, "little")  # written into the ring
-    folder.ledger.ring[24:32] = (4).to_bytes(8, "little")  # dropped by it
+    for ring, written_there, dropped in zip(folder.ledger.rings, (7, 3), (1, 3), strict=True):
+        ring[8:16] = written_there.to_bytes(8, "little")
+        ring[24:32] = dropped.to_bytes(8, "little")
     assert folder.ledger.lost == 6
     second = ReceiptFolder(tmp_path).ledger
     assert (second.gap, second.lost, second.kept) == (13, 19, 1)
     third = ReceiptFolder(tmp_path).ledger
     assert (third.gap, third.lost) == (0, 19)
+
+
+def test_a_ledger_of_one_ring_is_read(tmp_path: Path) -> None:
+    """A file of a release whose ledger had one ring says what was due and dropped there, and nothing of a second one."""
+    ring = struct.pack("<QQQQQ", 65536, 10, 6, 4, 0x7F00DEADBEEF)
+    head = struct.pack("<8sQQQ", b"NMLEDGR1", 20, 15, 2)
+    (tmp_path / "ledger").write_bytes((ring.ljust(64, b"\0") + head).ljust(4096, b"\0"))
+    ledger = ReceiptFolder(tmp_path).ledger
+    assert (ledger.kept, ledger.gap, ledger.lost) == (15, 34 - 15 - 6, 34 - 15)
 
 
 def test_strange_files_are_left_alone(tmp_path: Path) -> None:

@@ -106,10 +106,10 @@ async def test_a_defect_is_freed_as_well(node: InferenceApp, monkeypatch: pytest
     """A request that met a defect of the server leaves nothing behind either."""
     data = refused(8)
 
-    def fail(_data: bytes) -> bytes | None:
+    def fail(_data: bytes, _caller: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(node._hot, "answer", fail)
+    monkeypatch.setattr(node._service, "infer", fail)
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     async with grpc.aio.insecure_channel(str(node.endpoint)) as channel:

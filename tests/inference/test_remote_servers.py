@@ -302,7 +302,8 @@ async def test_a_stopping_node_says_that_an_upstream_may_have_run(
     fake.answer = hang
     call = asyncio.create_task(suite.client(node).infer("far", {"x": X}, timeout=PATIENCE))
     await asyncio.wait_for(fake.reached.wait(), PATIENCE)
-    node._server._settings = replace(node._server._settings, drain_seconds=2.0)  # after the last call, which is due
+    listener = node._server._listener
+    listener._settings = replace(listener._settings, drain_seconds=2.0)  # after the last call, which is due
     await node.stop()
     with pytest.raises(exceptions.InternalError, match="may have run") as caught:
         await call

@@ -138,6 +138,17 @@ def test_totals_of_all_workers_are_added(tmp_path: Path) -> None:
     assert sums(seen_by_second.activities())[0].requests == 2
 
 
+def test_totals_of_both_threads_of_a_worker_are_shared(tmp_path: Path) -> None:
+    """Siblings see what a worker's front counts as well, each for itself and in the sum."""
+    (first, _), (_, seen) = activity(tmp_path, 1), activity(tmp_path, 2)
+    counted = first.version("m", 1, "d")
+    counted.succeeded(3, 10, 20, 30)
+    counted.front_stats.count(4, 10, 20, 30, 40)
+    (found,) = seen.activities()
+    assert (found.requests, found.rows, found.latency.count, found.output_ns) == (2, 7, 2, counted.output_ns)
+    assert (found.stats.block.rows, found.front_stats.block.rows) == (3, 4)
+
+
 def test_a_worker_that_begins_anew_begins_at_nothing(tmp_path: Path) -> None:
     """A replaced worker's totals are those of its new process, as a single node's are."""
     first, _ = activity(tmp_path, 1)

@@ -6,14 +6,16 @@ import asyncio
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from neuralmesh_server.inference.links import Delta, LinkError, LoadedReport
 from neuralmesh_server.inference.reporting import convert_metrics
-from neuralmesh_server.inference.reporting.activity import Activity, LabelRecord
+from neuralmesh_server.inference.reporting.activity import Activity
+from neuralmesh_server.inference.reporting.labels import LabelRecord
 from neuralmesh_server.inference.reporting.store_telemetry import TelemetrySpool
 from neuralmesh_server.inference.reporting.telemetry import Telemetry
 from neuralmesh_server.inference.reporting.totals import sums
@@ -79,7 +81,7 @@ class MemorySpool:
         self.kept = []
 
 
-def telemetry(sink: Sink, activity: Activity, spool: MemorySpool | None = None) -> Telemetry:
+def telemetry(sink: Sink, activity: Activity, spool: MemorySpool | None = None, **options: object) -> Telemetry:
     """Return telemetry with a short interval."""
     return Telemetry(
         metrics=sink,
@@ -89,6 +91,7 @@ def telemetry(sink: Sink, activity: Activity, spool: MemorySpool | None = None) 
         interval=0.005,
         loaded=lambda: LOADED,
         revision=lambda: 3,
+        **options,
     )
 
 
@@ -125,6 +128,25 @@ async def test_deltas_add_up_to_what_happened() -> None:
     assert sum(version.errors.get("INTERNAL", 0) for version in versions) == 6
     assert sum(delta.unresolved["NOT_FOUND"] for delta in sink.committed) == 6
     assert [delta.final for delta in sink.committed] == [False] * (len(sink.committed) - 1) + [True]
+
+
+async def test_deltas_add_up_while_another_thread_counts() -> None:
+    """What the front counts before it is held is in this delta, what it counts as soon as it goes on is in the next."""
+    activity, sink = Activity(10), Sink()
+    version = activity.version("m", 1, "sha256:x")
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        yield
+        version.front_stats.count(3, 0, 0, 0, 1000 * (1 + version.front_stats.block.requests))
+
+    sender = telemetry(sink, activity, held=held)
+    for _ in range(4):
+        answer(activity)
+        await sender.farewell()
+    reports = [version for delta in sink.committed for version in delta.versions]
+    assert [(one.requests, one.rows, one.latency.count) for one in reports] == [(1, 2, 1)] + [(2, 5, 2)] * 3
+    assert (version.requests, version.rows, version.latency.count) == (8, 20, 1)
 
 
 async def test_a_delta_is_repeated_unchanged() -> None:

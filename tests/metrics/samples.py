@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from liam_core.oip import Numbers
 from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
 from neuralmesh_server import prediction_id
 from neuralmesh_server.histogram import Histogram
@@ -21,7 +22,7 @@ EPOCH = 1_700_000_000_000
 
 def issuer(node="edge", epoch=EPOCH):
     """Return an issuer of prediction ids."""
-    return prediction_id.Issuer(node, KEY, epoch)
+    return prediction_id.Issuer(node, KEY, epoch, Numbers())
 
 
 def new_id(ids, version=1):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from liam_core import front
 from liam_core.kernel import ffi, lib
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,26 @@ def test_the_codec_is_bound_as_its_header_says(cdef):
     assert (len(functions) > 15, len(structs) > 10, len(constants) > 10) == (True, True, True)
     assert lib.oip_abi_version() == lib.OIP_ABI_VERSION
     assert "__cplusplus" not in cdef["OIP_CDEF"]
+
+
+def test_the_front_is_bound_as_its_header_says(cdef):
+    """Every function, struct and number of front.h is in the binding, and the names that Python gives them are right."""
+    header = re.sub(r" */\*.*?\*/", "", (HEADER.parent / "front.h").read_text(), flags=re.DOTALL)
+    constants = {
+        name: int(value) for name, value in re.findall(r"^#define (FRONT_\w+) (\d+)", header, flags=re.MULTILINE)
+    }
+    assert {name for name in dir(lib) if name.startswith("front_")} == set(re.findall(r"\b(front_\w+)\(", header))
+    assert {name: getattr(lib, name) for name in dir(lib) if name.startswith("FRONT_")} == constants
+    assert {name for name in ffi.list_types()[0] if name.startswith("front")} == {
+        "front",
+        "front_event",
+        "front_limits",
+    }
+    assert lib.front_abi_version() == lib.FRONT_ABI_VERSION == front._ABI_VERSION
+    kinds = {**vars(front.CallKind), **vars(front.EventKind)}
+    named = {f"FRONT_{name}": value for name, value in kinds.items() if not name.startswith("_")}
+    named |= {f"FRONT_{name}": getattr(front, name) for name in ("COMPRESSED", "BEGUN", "MESSAGE_BYTES")}
+    assert named == {name: value for name, value in constants.items() if name != "FRONT_ABI_VERSION"}
 
 
 def test_shared_blocks_keep_their_layout():

@@ -7,6 +7,7 @@ import asyncio
 import grpc
 import pytest
 
+from liam_core.oip import Numbers
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server.inference.holding import convert_registry
@@ -149,7 +150,7 @@ async def test_a_canarys_prediction_finds_its_move(registry):
     version = (await registry.stub.GetVersion(api.GetVersionRequest(name=f"{MODEL}/versions/2"))).version
     found = []
     for revision in (moved, moved + 1, after):
-        text = Issuer("edge-1", KEY, 1).issue(subject(revision, 1, 2, version.digest), 5)
+        text = Issuer("edge-1", KEY, 1, Numbers()).issue(subject(revision, 1, 2, version.digest), 5)
         answer = await registry.stub.TracePrediction(api.TracePredictionRequest(prediction_id=text))
         found.append([event.revision for event in answer.promotions])
     assert found == [[moved], [moved], []]

@@ -7,6 +7,7 @@ import hashlib
 import grpc
 import pytest
 
+from liam_core.oip import Numbers
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh_server.prediction_id import Issuer, subject
 
@@ -29,7 +30,7 @@ async def issue(registry, *, version=1, revision=None, uid=1, node="edge-1", key
         digest = (await registry.stub.GetVersion(api.GetVersionRequest(name=name))).version.digest
     if revision is None:
         revision = len(await registry.events())
-    return Issuer(node, key, EPOCH).issue(subject(revision, uid, version, digest), 4_567)
+    return Issuer(node, key, EPOCH, Numbers()).issue(subject(revision, uid, version, digest), 4_567)
 
 
 async def test_an_id_names_everything(registry):
@@ -127,10 +128,10 @@ async def test_a_time_beyond_the_calendar_is_refused(registry):
     parts = subject(2, 1, 1, digest)
     last = 253_402_300_799_999
     assert (
-        await trace(registry, Issuer("edge-1", KEY, last - 5).issue(parts, 5))
+        await trace(registry, Issuer("edge-1", KEY, last - 5, Numbers()).issue(parts, 5))
     ).predict_time.ToMilliseconds() == last
     for epoch, offset in ((last - 5, 6), (2**48 - 1, 2**40 - 1)):
-        failure = await registry.failure(trace(registry, Issuer("edge-1", KEY, epoch).issue(parts, offset)))
+        failure = await registry.failure(trace(registry, Issuer("edge-1", KEY, epoch, Numbers()).issue(parts, offset)))
         assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "PREDICTION_ID_INVALID")
         assert "beyond the year 9999" in failure.message
 

@@ -48,14 +48,18 @@ class Servicer:
         return behaviour
 
 
-def make_server(infer: Callable[[bytes, Any], Awaitable[bytes]] = echo, **settings: Any) -> Server:
-    """Return a server that is not started."""
+def make_server(
+    infer: Callable[[bytes, Any], Awaitable[bytes]] = echo,
+    stream: Callable[[AsyncIterator[bytes], Any], AsyncIterator[bytes]] | None = None,
+    **settings: Any,
+) -> Server:
+    """Return a server that is not started; its streams answer each request as `infer` does, or as they are told."""
 
-    async def stream(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+    async def each(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         async for data in requests:
             yield await infer(data, context)
 
-    raw = {"ModelInfer": infer, "ModelStreamInfer": stream}
+    raw = {"ModelInfer": infer, "ModelStreamInfer": stream or each}
     handler = service_handler(oip.SERVICE, Servicer(), oip.message_class, raw)
     chosen = {"listen": Endpoint("127.0.0.1", 0), "drain_seconds": 5.0, **settings}
     return Server(ServerSettings(**chosen), [(oip.SERVICE, handler)])

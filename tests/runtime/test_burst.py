@@ -16,9 +16,9 @@ CALLS = 6000
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def server(transport: str) -> AsyncIterator[Server]:
     """A server that answers with the request."""
-    server = make_server()
+    server = make_server(transport=transport)
     await server.start()
     yield server
     await server.stop()

@@ -56,9 +56,9 @@ async def code_of(call: grpc.aio.UnaryUnaryCall, expected: bytes) -> str:
 
 
 @pytest.mark.parametrize("attempt", range(3))
-async def test_calls_under_load_are_answered_or_unavailable(attempt: int) -> None:
+async def test_calls_under_load_are_answered_or_unavailable(transport: str, attempt: int) -> None:
     """Callers that never pause see answers, then UNAVAILABLE, and at no moment that they were cancelled."""
-    server = make_server()
+    server = make_server(transport=transport)
     address = str(await server.start())
     callers = Callers(address, 8)
     await callers.told("OK", 300)
@@ -68,10 +68,10 @@ async def test_calls_under_load_are_answered_or_unavailable(attempt: int) -> Non
     assert set(callers.codes) == {"OK", "UNAVAILABLE"}
 
 
-async def test_refused_calls_say_that_the_server_stops() -> None:
+async def test_refused_calls_say_that_the_server_stops(transport: str) -> None:
     """While an accepted call runs, a new one on the same connection is refused at once with NOT_SERVING."""
     waiting = Waiting()
-    server = make_server(waiting.infer)
+    server = make_server(waiting.infer, transport=transport)
     async with connect(str(await server.start())) as channel:
         call = channel.unary_unary(INFER)
         accepted = asyncio.ensure_future(call(b"wait"))
@@ -87,10 +87,10 @@ async def test_refused_calls_say_that_the_server_stops() -> None:
         await stopping
 
 
-async def test_large_answers_arrive_whole_during_the_stop() -> None:
+async def test_large_answers_arrive_whole_during_the_stop(transport: str) -> None:
     """An accepted call's answer that needs many round trips of flow control is delivered to its end."""
     waiting = Waiting(b"a" * 8 * MEBIBYTE)
-    server = make_server(waiting.infer)
+    server = make_server(waiting.infer, transport=transport)
     async with connect(str(await server.start())) as channel:
         accepted = asyncio.ensure_future(channel.unary_unary(INFER)(b"wait"))
         await waiting.entered.wait()
@@ -100,9 +100,9 @@ async def test_large_answers_arrive_whole_during_the_stop() -> None:
         await stopping
 
 
-async def test_an_accepted_stream_goes_on_during_the_stop() -> None:
+async def test_an_accepted_stream_goes_on_during_the_stop(transport: str) -> None:
     """A stream that was open before the stop is served until its caller ends it."""
-    server = make_server()
+    server = make_server(transport=transport)
     async with connect(str(await server.start())) as channel:
         stream = channel.stream_stream(STREAM)()
         await stream.write(b"1")
@@ -115,22 +115,26 @@ async def test_an_accepted_stream_goes_on_during_the_stop() -> None:
         await stopping
 
 
-async def test_a_call_beyond_the_time_to_drain_is_ended() -> None:
-    """The stop ends after its time however long a call would go on, and the caller hears UNAVAILABLE."""
+async def test_a_call_beyond_the_time_to_drain_is_ended(transport: str) -> None:
+    """The stop ends after its time however long a call would go on; the native front tells its caller that it ran.
+
+    grpcio closes the connection, which clients take for UNAVAILABLE.
+    """
     waiting = Waiting()
-    server = make_server(waiting.infer, drain_seconds=0.05)
+    server = make_server(waiting.infer, drain_seconds=0.05, transport=transport)
     async with connect(str(await server.start())) as channel:
         accepted = asyncio.ensure_future(channel.unary_unary(INFER)(b"wait"))
         await waiting.entered.wait()
         await server.stop()
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await accepted
-        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+        expected = grpc.StatusCode.CANCELLED if transport == "native" else grpc.StatusCode.UNAVAILABLE
+        assert raised.value.code() is expected
 
 
-async def test_watchers_of_health_do_not_hold_up_the_stop() -> None:
+async def test_watchers_of_health_do_not_hold_up_the_stop(transport: str) -> None:
     """A health Watch says NOT_SERVING and ends, so that the stop needs none of its time."""
-    server = make_server(drain_seconds=60.0)
+    server = make_server(drain_seconds=60.0, transport=transport)
     await server.start()
     await server.set_serving(serving=True)
     async with connect(str(server.endpoint)) as channel:

@@ -57,9 +57,10 @@ async def servicer() -> Servicer:
 
 
 @pytest.fixture
-async def server(servicer: Servicer) -> AsyncIterator[Server]:
+async def server(servicer: Servicer, transport: str) -> AsyncIterator[Server]:
     handler = service_handler(SERVICE, servicer, GetMessageClass)
-    server = Server(ServerSettings(Endpoint("127.0.0.1", 0), drain_seconds=5), [(SERVICE, handler)])
+    settings = ServerSettings(Endpoint("127.0.0.1", 0), drain_seconds=5, transport=transport)
+    server = Server(settings, [(SERVICE, handler)])
     await server.start()
     await server.set_serving(serving=True)
     yield server
@@ -176,9 +177,9 @@ async def test_stop_lets_accepted_calls_finish(server: Server, servicer: Service
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_taken_port_is_a_clear_error(server: Server) -> None:
+async def test_taken_port_is_a_clear_error(server: Server, transport: str) -> None:
     """A second server on the same port fails at start and says so."""
-    second = Server(ServerSettings(server.endpoint), [])
+    second = Server(ServerSettings(server.endpoint, transport=transport), [])
     with pytest.raises(SettingsError, match=r"cannot listen on 127\.0\.0\.1"):
         await second.start()
 

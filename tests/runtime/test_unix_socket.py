@@ -17,10 +17,10 @@ def endpoint(path: Path) -> Endpoint:
     return Endpoint.unix(str(path), name="SOCKET")
 
 
-async def test_both_addresses_answer_and_the_socket_is_private(tmp_path: Path) -> None:
+async def test_both_addresses_answer_and_the_socket_is_private(tmp_path: Path, transport: str) -> None:
     """Port and socket lead to the same server; only the owner may connect; the file goes with the server."""
     path = tmp_path / "s"
-    server = make_server(socket=endpoint(path))
+    server = make_server(socket=endpoint(path), transport=transport)
     port = await server.start()
     assert path.stat().st_mode & 0o777 == 0o600
     for address in (str(port), f"unix:{path}"):
@@ -32,23 +32,26 @@ async def test_both_addresses_answer_and_the_socket_is_private(tmp_path: Path) -
     assert not path.exists()
 
 
-async def test_what_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
+async def test_what_a_dead_process_left_is_replaced(tmp_path: Path, transport: str) -> None:
     """A socket on which nobody listens any more is taken over."""
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
         dead.listen()
-    server = make_server(socket=endpoint(path))
+    server = make_server(socket=endpoint(path), transport=transport)
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         assert await channel.unary_unary(INFER)(b"x") == b"x"
     await server.stop()
 
 
-async def test_a_living_socket_is_not_taken_over(tmp_path: Path) -> None:
+async def test_a_living_socket_is_not_taken_over(tmp_path: Path, transport: str) -> None:
     """A second server on the path is refused at its start and the first one goes on."""
     path = tmp_path / "s"
-    first, second = make_server(socket=endpoint(path)), make_server(socket=endpoint(path))
+    first, second = (
+        make_server(socket=endpoint(path), transport=transport),
+        make_server(socket=endpoint(path), transport=transport),
+    )
     await first.start()
     with pytest.raises(SettingsError, match="another process does"):
         await second.start()
@@ -57,7 +60,7 @@ async def test_a_living_socket_is_not_taken_over(tmp_path: Path) -> None:
     await first.stop()
 
 
-async def test_a_socket_whose_queue_is_full_is_alive(tmp_path: Path) -> None:
+async def test_a_socket_whose_queue_is_full_is_alive(tmp_path: Path, transport: str) -> None:
     """A listener that does not accept at the moment still owns its path."""
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as owner:
@@ -67,24 +70,24 @@ async def test_a_socket_whose_queue_is_full_is_alive(tmp_path: Path) -> None:
             waiting.setblocking(False)
             waiting.connect(str(path))
             with pytest.raises(SettingsError, match="another process does"):
-                await make_server(socket=endpoint(path)).start()
+                await make_server(socket=endpoint(path), transport=transport).start()
 
 
-async def test_other_files_are_left_alone(tmp_path: Path) -> None:
+async def test_other_files_are_left_alone(tmp_path: Path, transport: str) -> None:
     """A path that holds something else, or whose folder is missing, is refused and nothing is removed."""
     path = tmp_path / "precious"
     path.write_text("data")
     with pytest.raises(SettingsError, match="no socket"):
-        await make_server(socket=endpoint(path)).start()
+        await make_server(socket=endpoint(path), transport=transport).start()
     assert path.read_text() == "data"
     with pytest.raises(SettingsError, match="cannot listen on"):
-        await make_server(socket=endpoint(tmp_path / "missing" / "s")).start()
+        await make_server(socket=endpoint(tmp_path / "missing" / "s"), transport=transport).start()
 
 
-async def test_a_stop_under_load_ends_calls_over_the_socket_too(tmp_path: Path) -> None:
+async def test_a_stop_under_load_ends_calls_over_the_socket_too(tmp_path: Path, transport: str) -> None:
     """Callers on the socket see answers, then errors, and the stop comes to its end."""
     path = tmp_path / "s"
-    server = make_server(socket=endpoint(path))
+    server = make_server(socket=endpoint(path), transport=transport)
     await server.start()
     answered = asyncio.Event()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from google.protobuf.message_factory import GetMessageClass
 
+from liam_core.oip import Numbers
 from neuralmesh import AsyncClient, TlsFiles, oip
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference import compat, convert
@@ -50,6 +51,7 @@ from neuralmesh_server.inference.upstreams import link_upstream
 from neuralmesh_server.inference.upstreams.connections import Connections
 from neuralmesh_server.prediction_id import Issuer
 from neuralmesh_server.runtime.handlers import service_handler
+from neuralmesh_server.runtime.listener import is_native
 from neuralmesh_server.runtime.server import Server, drain
 from neuralmesh_server.runtime.tokens import guard, open_access
 
@@ -216,8 +218,16 @@ class InferenceApp:
         )
         self._telemetry = self._make_telemetry(activity, folder) if settings.metrics else None
         access = open_access(settings.server)
-        services = [(oip.SERVICE, self._handler(activity, folder, access)), (NODE, self._node_handler(access))]
-        self._server = Server(settings.server, services, access)
+        # Where everybody may ask, nothing stands between the front and the codec.
+        fronted = access is None and is_native(settings.server)
+        services = [
+            (oip.SERVICE, self._handler(activity, folder, access, fronted=fronted)),
+            (NODE, self._node_handler(access)),
+        ]
+        quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.answer} if fronted else None
+        self._server = Server(settings.server, services, access, quick)
+        if fronted and self._server.front is not None:
+            self._hot.attach(self._server.front)
 
     def _make_evidence(
         self, folder: NodeFolder, artifacts: Artifacts, kinds: Mapping[str, Backend], activity: Activity
@@ -257,16 +267,17 @@ class InferenceApp:
             revision=lambda: self._replica.revision,
             rollouts=self._rollouts,
             lost_receipts=lambda: self._evidence.recorder.lost_here,
+            held=lambda: self._hot.held(),  # noqa: PLW0108 - it is made later
         )
 
-    def _handler(self, activity: Activity, folder: NodeFolder, access: Access | None) -> object:
-        issuer = Issuer(self._settings.node, folder.key, folder.epoch_ms)
+    def _handler(self, activity: Activity, folder: NodeFolder, access: Access | None, *, fronted: bool) -> object:
+        issuer = Issuer(self._settings.node, folder.key, folder.epoch_ms, Numbers())
         self._hot = Hot(
             serving=self._serving,
             activity=activity,
             issuer=issuer,
             node=self._settings.node,
-            ring=self._receipts.ledger.ring,
+            rings=self._receipts.ledger.rings,
         )
         self._evidence.attach(self._hot)
         self._answering = Answering(
@@ -295,7 +306,7 @@ class InferenceApp:
         )
         spoken = compat.Spoken(service, compat.triton) if self._settings.compat else service
         raw: dict[str, Callable[..., object]] = {
-            "ModelInfer": service.model_infer,
+            "ModelInfer": service.model_infer_ordinarily if fronted else service.model_infer,
             "ModelStreamInfer": service.model_stream_infer,
         }
         return service_handler(oip.SERVICE, spoken, oip.message_class, raw, guard(access, RULES))
@@ -310,8 +321,8 @@ class InferenceApp:
         return service_handler(NODE, service, GetMessageClass, guard=guard(access, NODE_RULES))
 
     def _published(self) -> None:
-        self._keeper.mark()
         self._hot.refresh()  # what the snapshot let go is not held until the next request
+        self._keeper.mark()
         if self._telemetry is None:  # otherwise it does so as soon as it has reported everything
             self._activity.fold()
 

@@ -1,13 +1,15 @@
 """The short way of plain requests: one call into C from a request's bytes to its answer's.
 
 It knows the routes that need nothing but a version: no rollout, no queue, no kept payloads. What it does not answer is
-answered by `answering`, which knows everything; both give the same answers. Belongs to the loop.
+answered by `answering`, which knows everything; both give the same answers. Belongs to the loop. A front that answers
+with the same routes in a thread of its own can be attached: it counts and keeps in blocks of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from neuralmesh_server.inference.tensors import DTYPES
 from neuralmesh_server.prediction_id import PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from neuralmesh_server.inference.backends.onnx import BoundRun
@@ -52,6 +56,41 @@ class _Prepared:
     row: _Row | None
 
 
+class Front(Protocol):
+    """What answers plain requests in a thread of its own, which never waits for the interpreter."""
+
+    def serve(self, codec: oip.Codec, table: oip.Table) -> None:
+        """Answer with these from now on, and keep them alive; those before are out of use when it returns."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the thread off, between two requests: nothing that its codec writes changes. Not to be nested."""
+
+
+@dataclass(slots=True)
+class _Attached:
+    """A front, and what it writes and reads."""
+
+    front: Front
+    codec: oip.Codec
+    receipts: oip.Receipts
+    table: oip.Table = field(default_factory=lambda: oip.Table({}))
+
+    def serve(
+        self, routes: Mapping[tuple[str, str], oip.Route], stats: Mapping[int, oip.Stats], scratch_bytes: int
+    ) -> None:
+        """Have the front follow; `stats` says where each owner's routes count there."""
+        if self.codec.scratch_bytes < scratch_bytes:
+            with self.front.held():
+                self.codec.reserve(scratch_bytes)
+        counted: dict[int, oip.Route] = {}
+        for route in routes.values():
+            if route.owner not in counted:
+                counted[route.owner] = route.counted_in(stats[route.owner])
+        table = oip.Table({key: counted[route.owner] for key, route in routes.items()})
+        self.front.serve(self.codec, table)
+        self.table = table  # the one before lived until here
+
+
 class Hot:
     """Answers plain requests.
 
@@ -60,8 +99,8 @@ class Hot:
         activity: What counts answers and holds their labels.
         issuer: What names them, beside this.
         node: Name of this node.
-        ring: Memory for the counters of the receipts, where they shall outlive the process.
-        room: Most digest receipts that wait to be taken.
+        rings: Memory for the counters of the receipts, the loop's and a front's, where they shall outlive the process.
+        room: Most digest receipts that wait to be taken, of each.
     """
 
     def __init__(
@@ -71,29 +110,35 @@ class Hot:
         activity: Activity,
         issuer: Issuer,
         node: str,
-        ring: Any = None,
+        rings: Sequence[Any] = (None, None),
         room: int = RECEIPTS,
     ) -> None:
         self._serving = serving
         self._activity = activity
+        self._issuer = issuer
         self._node = node
-        self._receipts = oip.Receipts(room, ring)
+        self._rings = rings
+        self._room = room
+        self._receipts = oip.Receipts(room, rings[0])
         self._answerers: dict[int, Answerer] = {}
-        self._codec = oip.Codec(
-            node=issuer.node,
-            key=issuer.key,
-            epoch_ms=issuer.epoch_ms,
-            started_ns=issuer.started_ns,
-            sequence=issuer.last,
-            labels=activity.kept,
-            receipts=self._receipts,
-        )
+        self._codec = self._make_codec(activity.kept, self._receipts)
         self._block, self._written = self._codec.block, self._codec.written
         self._call = oip.new_call()
         self._snapshot: Snapshot | None = None
         self._prepared: dict[int, _Prepared] = {}
         self._table = oip.Table({})
         self._routes = self._table.block
+        self._attached: _Attached | None = None
+
+    def attach(self, front: Front) -> None:
+        """Have a front answer as well, from now on and after each `refresh`, until its thread ends."""
+        receipts = oip.Receipts(self._room, self._rings[1])
+        self._attached = _Attached(front, self._make_codec(self._activity.front_kept, receipts), receipts)
+        self._prepare()
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the front off, where there is one, to read what it counted as it stands at one moment."""
+        return nullcontext() if self._attached is None else self._attached.front.held()
 
     def answer(self, data: bytes) -> bytes | None:
         """Return the answer to the bytes of a ModelInferRequest, or None when it takes the ordinary way."""
@@ -106,13 +151,21 @@ class Hot:
         return self._run(data) if size == oip.BEGUN else None
 
     def refresh(self) -> None:
-        """Follow the current snapshot, and let go what is not in it any more."""
+        """Follow the current snapshot, and let go what is not in it any more.
+
+        A front answers by the one before until then, so that nothing may come between a new snapshot and this.
+        """
         if self._serving.current is not self._snapshot:
             self._prepare()
 
     def drain_receipts(self) -> NDArray[Any]:
         """Return the digest receipts written since the last call, as records of `liam_core.oip.RECEIPT`."""
-        return self._receipts.take()
+        taken = self._receipts.take()
+        if self._attached is None or not len(self._attached.receipts):
+            return taken
+        with self.held():
+            front = self._attached.receipts.take()
+        return np.concatenate((taken, front), dtype=oip.RECEIPT)
 
     def answerer(self, owner: int) -> Answerer:
         """Return what the owner of a receipt stands for, also when it is not loaded any more."""
@@ -121,7 +174,8 @@ class Hot:
     @property
     def dropped_receipts(self) -> int:
         """How many receipts found no room because nobody drained them."""
-        return self._receipts.dropped
+        front = 0 if self._attached is None else self._attached.receipts.dropped
+        return self._receipts.dropped + front
 
     def _run(self, data: bytes) -> bytes | None:
         call = self._call
@@ -158,7 +212,7 @@ class Hot:
         return self._codec.finish_kept(self._call, data, row.kept)
 
     def _prepare(self) -> None:
-        """Make the table of the current snapshot; the old one goes with its last call."""
+        """Make the table of the current snapshot; the old one goes with its last call, wherever it is answered."""
         snapshot = self._serving.current
         prepared: dict[int, _Prepared] = {}
         routes: dict[tuple[str, str], oip.Route] = {}
@@ -170,8 +224,25 @@ class Hot:
                     prepared[owner] = made
             if owner in prepared and route.plain:
                 routes[key] = prepared[owner].route
-        self._table, self._prepared, self._snapshot = oip.Table(routes), prepared, snapshot
+        table = oip.Table(routes)
+        if self._attached is not None:
+            stats = {owner: one.loaded.activity.front_stats for owner, one in prepared.items()}
+            self._attached.serve(routes, stats, self._codec.scratch_bytes)
+        # Versions are let go only here: what the front counted in one is there when its activity is folded.
+        self._table, self._prepared, self._snapshot = table, prepared, snapshot
         self._routes = self._table.block
+
+    def _make_codec(self, labels: oip.Labels, receipts: oip.Receipts) -> oip.Codec:
+        issuer = self._issuer
+        return oip.Codec(
+            node=issuer.node,
+            key=issuer.key,
+            epoch_ms=issuer.epoch_ms,
+            started_ns=issuer.started_ns,
+            numbers=issuer.numbers,
+            labels=labels,
+            receipts=receipts,
+        )
 
     def _renew(self, route: Route) -> _Prepared | None:
         """Return what the codec has to know of a version; None for one that it cannot serve."""

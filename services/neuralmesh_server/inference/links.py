@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.histogram import Histogram
     from neuralmesh_server.inference.holding.replica import Step
-    from neuralmesh_server.inference.reporting.activity import LabelBatch
+    from neuralmesh_server.inference.reporting.labels import LabelBatch
     from neuralmesh_server.inference.reporting.rollout_activity import StepReport
 
 

@@ -1,6 +1,6 @@
-"""A gRPC server of the suite: its services, health, reflection, TLS, a Unix socket, and a stop that drains.
+"""A gRPC server of the suite: its services, health and reflection, and what it listens with.
 
-The server owns its grpc objects; everything runs on the loop that called `start`.
+Everything runs on the loop that called `start`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import grpc
-import structlog
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -17,24 +15,25 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from neuralmesh_server.errors import NeuralMeshError
-from neuralmesh_server.runtime import draining, unix_socket
 from neuralmesh_server.runtime.access import READER, Rule, check
 from neuralmesh_server.runtime.gate import principal_of
 from neuralmesh_server.runtime.handlers import abort
 from neuralmesh_server.runtime.health import Health
-from neuralmesh_server.runtime.tls import server_credentials
-from neuralmesh_server.runtime.transport import server_options
-from neuralmesh_server.settings import Endpoint, SettingsError
+from neuralmesh_server.runtime.listener import Offer, is_native
+from neuralmesh_server.runtime.listener_front import FrontListener
+from neuralmesh_server.runtime.listener_grpc import GrpcListener
+from neuralmesh_server.settings import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    import grpc
     from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 
+    from liam_core.front import Front
     from neuralmesh_server.runtime.access import Access
+    from neuralmesh_server.runtime.listener import Listener
     from neuralmesh_server.settings import ServerSettings
-
-log = structlog.get_logger()
 
 REFLECTION = Rule((READER,), anywhere=True)
 """What reading the contracts from a server needs. Health is open to everyone."""
@@ -47,9 +46,11 @@ class Server:
         settings: Where and how to listen.
         services: Contract and generic handler of each service.
         access: Who may read the contracts by reflection; None lets everybody.
+        quick: See `listener.Offer`.
 
     Attributes:
         health: The health of every name.
+        front: The native front where that listens, else None.
 
     Health answers for the empty name and for every service's full name. All are NOT_SERVING until `set_serving`.
     """
@@ -59,14 +60,21 @@ class Server:
         settings: ServerSettings,
         services: Sequence[tuple[ServiceDescriptor, grpc.GenericRpcHandler]],
         access: Access | None = None,
+        quick: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
     ) -> None:
-        self._settings = settings
         self._access = access
         self._descriptors = [descriptor for descriptor, _ in services]
         self._handlers = [handler for _, handler in services]
-        self._refusal = draining.Refusal()
+        self._quick = quick or {}
         self.health = Health()
-        self._server: grpc.aio.Server | None = None
+        self.front: Front | None = None
+        self._listener: Listener
+        if is_native(settings):
+            listener = FrontListener(settings)
+            self._listener, self.front = listener, listener.front
+        else:
+            self._listener = GrpcListener(settings)
+        self._started = False
         self.endpoint = settings.listen
 
     async def start(self) -> Endpoint:
@@ -75,42 +83,22 @@ class Server:
         Raises:
             SettingsError: An address cannot be bound, or a TLS file is wrong.
         """
+        health, reflection = (
+            health_pb2.DESCRIPTOR.services_by_name["Health"],
+            reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+        )
+        contracts = [*self._descriptors, health, reflection]
         collector = _HandlerCollector()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, collector)
-        names = [descriptor.full_name for descriptor in self._descriptors]
-        reflected = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-        reflected.append(reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name)
+        names = [contract.full_name for contract in contracts]
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            _Reflection(self._access, reflected, pool=_reflection_pool(self._descriptors)), collector
+            _Reflection(self._access, names, pool=_reflection_pool(self._descriptors)), collector
         )
-        server = grpc.aio.server(options=server_options(shared_port=self._settings.shared_port))
-        server.add_generic_rpc_handlers([self._refusal, *self._handlers, *collector.handlers])
-        port = self._bind(server)
         await self.set_serving(serving=False)
-        await server.start()
-        self._server = server
-        self.endpoint = Endpoint(self._settings.listen.host, port)
+        port = await self._listener.start(Offer(contracts, [*self._handlers, *collector.handlers], self._quick))
+        self._started = True
+        self.endpoint = Endpoint(self.endpoint.host, port)
         return self.endpoint
-
-    def _bind(self, server: grpc.aio.Server) -> int:
-        """Bind all addresses; returns the port."""
-        listen, local, tls = self._settings.listen, self._settings.socket, self._settings.tls
-        credentials = None if tls is None else server_credentials(tls)
-        try:
-            if credentials is None:
-                port = server.add_insecure_port(str(listen))
-            else:
-                port = server.add_secure_port(str(listen), credentials)
-        except RuntimeError as error:
-            raise SettingsError(f"cannot listen on {listen}: the port is taken or not permitted") from error
-        if local is not None:
-            unix_socket.make_way(local.path)
-            try:
-                with unix_socket.private():
-                    server.add_insecure_port(str(local))
-            except RuntimeError as error:
-                raise SettingsError(f"cannot listen on {local}: not permitted") from error
-        return int(port)
 
     async def set_serving(self, *, serving: bool, names: Sequence[str] | None = None) -> None:
         """Set the health of the named services, or of the server and all its services."""
@@ -121,17 +109,10 @@ class Server:
 
     async def stop(self) -> None:
         """Say NOT_SERVING, refuse new calls, let accepted ones finish within the grace period, then cancel them."""
-        if self._server is None:
-            return
-        self.health.shut_down()
-        self._refusal.begin()
-        await draining.accepted_calls_done(self._settings.drain_seconds)
-        draining.stop_reading(self.endpoint.port)
-        await self._refusal.quiet()
-        await self._server.stop(None)
-        self._server = None
-        if self._settings.socket is not None:
-            unix_socket.remove(self._settings.socket.path)
+        if self._started:
+            self._started = False
+            self.health.shut_down()
+            await self._listener.stop()
 
 
 class _Reflection(ReflectionServicer):  # type: ignore[misc]  # the package has no types

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server.errors import DeadlineExceededError
 from neuralmesh_server.inference.backends.ending import Ended, EndedError
-from neuralmesh_server.inference.reporting.activity import LabelRecord
+from neuralmesh_server.inference.reporting.labels import LabelRecord
 from neuralmesh_server.inference.tensors import raw_view
 
 if TYPE_CHECKING:

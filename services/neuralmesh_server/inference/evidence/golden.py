@@ -162,6 +162,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             for item in archive.infolist():
                 if not item.filename.endswith(".npy"):
                     raise LoadError(f"{FILE} holds {item.filename!r}, which is no array")
+                if item.header_offset < 0:  # zipfile would seek there
+                    raise LoadError(f"{FILE} is no readable archive of arrays: {item.filename!r} begins before it")
                 with archive.open(item) as file:
                     array = _array(file, item.filename, left)
                 left -= array.nbytes

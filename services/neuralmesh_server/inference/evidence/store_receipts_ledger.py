@@ -23,8 +23,10 @@ log = structlog.get_logger()
 MAGIC = b"NMLEDGR1"
 BYTES = 4096
 
-_RING_WRITTEN, _RING_DROPPED = 8, 24
-"""Fields of the `oip_receipts` of native/include/oip.h, which stands at the beginning of the file."""
+_RINGS = (slice(0, 64), slice(128, 192))
+"""Where an `oip_receipts` of native/include/oip.h stands for each codec, the loop's and the front's."""
+_WRITTEN, _DROPPED = 8, 24
+"""Fields of it."""
 _HEAD = struct.Struct("<8sQQQ")
 _HEAD_AT = 64
 _COUNTER = struct.Struct("<Q")
@@ -40,7 +42,8 @@ class Ledger:
 
     Attributes:
         gap: Receipts that earlier processes lost without having counted them.
-        ring: Memory for the counters of the codec's ring, so that what is due there outlives the process as well.
+        rings: Memory for the counters of the ring of each codec, the loop's and the front's, so that what is due there
+            outlives the process as well.
     """
 
     def __init__(self, path: Path, kept: int) -> None:
@@ -52,7 +55,8 @@ class Ledger:
         head = _HEAD.pack(MAGIC, self._due, self._kept, self._counted)
         _replace(path, (bytes(_HEAD_AT) + head).ljust(BYTES, b"\0"))
         with path.open("r+b") as file:
-            self.ring = mmap.mmap(file.fileno(), BYTES)
+            self._page = mmap.mmap(file.fileno(), BYTES)
+        self.rings = tuple(memoryview(self._page)[ring] for ring in _RINGS)
 
     @property
     def kept(self) -> int:
@@ -61,23 +65,23 @@ class Ledger:
 
     @property
     def lost(self) -> int:
-        """Receipts that were ever lost and counted, those of the ring included."""
-        return self._counted + int(_COUNTER.unpack_from(self.ring, _RING_DROPPED)[0])
+        """Receipts that were ever lost and counted, those of the rings included."""
+        return self._counted + _sum(self._page, _DROPPED)
 
     def owe(self) -> None:
         """Note that one more receipt is due."""
         self._due += 1
-        _COUNTER.pack_into(self.ring, _DUE, self._due)
+        _COUNTER.pack_into(self._page, _DUE, self._due)
 
     def lose(self, count: int) -> None:
         """Count receipts that were due and will not be kept."""
         self._counted += count
-        _COUNTER.pack_into(self.ring, _COUNTED, self._counted)
+        _COUNTER.pack_into(self._page, _COUNTED, self._counted)
 
     def keep(self, kept: int) -> None:
         """Note how many were ever kept."""
         self._kept = kept
-        _COUNTER.pack_into(self.ring, _KEPT, kept)
+        _COUNTER.pack_into(self._page, _KEPT, kept)
 
 
 def _read(path: Path) -> tuple[int, int, int]:
@@ -90,9 +94,13 @@ def _read(path: Path) -> tuple[int, int, int]:
         log.error("receipt_ledger_damaged", path=str(path))
         return 0, 0, 0
     _, due, kept, counted = _HEAD.unpack_from(content, _HEAD_AT)
-    (written,) = _COUNTER.unpack_from(content, _RING_WRITTEN)
-    (dropped,) = _COUNTER.unpack_from(content, _RING_DROPPED)
+    written, dropped = _sum(content, _WRITTEN), _sum(content, _DROPPED)
     return due + written + dropped, kept, counted + dropped
+
+
+def _sum(page: bytes | mmap.mmap, field: int) -> int:
+    """Return the sum of a field of all rings; those that nobody wrote are zero."""
+    return sum(int(_COUNTER.unpack_from(page, ring.start + field)[0]) for ring in _RINGS)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,8 +1,10 @@
 """What versions do on this node: counts, times and labels, kept in memory until telemetry takes them.
 
-Everything here belongs to the event loop. Counters outlive the version they count: of one that nobody holds any more
-the sums stay, to which a later load adds. Counters stand in blocks of plain memory (`oip_stats` in
-native/include/oip.h), because most requests are answered and counted in C.
+Counters outlive the version they count: of one that nobody holds any more the sums stay, to which a later load adds.
+Counters stand in blocks of plain memory (`oip_stats` in native/include/oip.h), because most requests are answered and
+counted in C. Two threads do that, the event loop's and that of the native front, each in blocks of its own: nothing is
+locked, and sums are of both. Everything else here belongs to the loop, which may read the front's blocks at any time;
+for what has to be consistent, and before it empties them, it holds the front off.
 """
 
 from __future__ import annotations
@@ -12,18 +14,28 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from liam_core.oip import STATS_BYTES, Labels, Stats
 from neuralmesh_server import prediction_id
-from neuralmesh_server.histogram import Histogram
+from neuralmesh_server.inference.reporting.labels import held_batches, record_batches
+from neuralmesh_server.inference.reporting.latencies import Latencies
 from neuralmesh_server.inference.reporting.totals import Totals
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-LATENCY_SCALE = 5
-LABEL_BYTES = 16 * 1024 * 1024
-"""Most bytes of labels held for one delta, so that it fits in a message."""
+    from numpy.typing import NDArray
+
+    from liam_core.oip import HeldLabels
+    from neuralmesh_server.inference.reporting.labels import LabelBatch, LabelRecord
+
+LABEL_BYTES = 12 * 1024 * 1024
+"""Most bytes of labels held for one delta by each of three: the loop's codec, the front's, and the ordinary way. All of
+them fit in a message."""
+ACTIVITY_BYTES: Final = 2 * STATS_BYTES
+"""Memory of a version's totals: the loop's block, then the front's."""
 
 CODES: Final = (
     "OK",
@@ -48,42 +60,9 @@ CODES: Final = (
 _NUMBERS: Final = {name: number for number, name in enumerate(CODES)}
 
 
-class Latencies:
-    """The latency histogram of a version's block."""
-
-    __slots__ = ("_stats",)
-
-    def __init__(self, stats: Stats) -> None:
-        self._stats = stats
-
-    @property
-    def count(self) -> int:
-        """How many were recorded since they were last taken."""
-        count: int = self._stats.block.recorded
-        return count
-
-    def copy(self) -> Histogram:
-        """Return what was recorded since it was last taken."""
-        block = self._stats.block
-        return Histogram.from_parts(
-            LATENCY_SCALE,
-            self._stats.latencies(),
-            zero_count=block.zero_count,
-            total=block.sum,
-            low=block.low,
-            high=block.high,
-        )
-
-    def take(self) -> Histogram:
-        """Return what was recorded and start again from nothing."""
-        taken = self.copy()
-        self._stats.forget_latencies()
-        return taken
-
-
 def _total(name: str, what: str) -> Any:
     def read(self: VersionActivity) -> int:
-        value: int = getattr(self.stats.block, name)
+        value: int = getattr(self.stats.block, name) + getattr(self.front_stats.block, name)
         return value
 
     return property(read, doc=what)
@@ -93,21 +72,39 @@ class VersionActivity:
     """Totals of one version since the process started; durations in nanoseconds.
 
     Attributes:
-        stats: The block that holds them.
+        stats: The block in which the loop counts.
+        front_stats: The block in which the front's thread counts.
         owner: Number of this activity among all, as labels in C know it.
         latency: Latencies of answered requests in seconds since telemetry last took them.
         batches: Runs of joined requests and their nanoseconds, by the rows of the batch; of this process alone.
         holders: The loaded versions that count here, as long as somebody has them.
     """
 
-    __slots__ = ("batches", "digest", "holders", "latency", "model", "owner", "stats", "version")
+    __slots__ = (
+        "_memory",
+        "batches",
+        "digest",
+        "front_stats",
+        "holders",
+        "latency",
+        "model",
+        "owner",
+        "stats",
+        "version",
+    )
 
     def __init__(
-        self, model: str, version: int, digest: str, owner: int = 0, memory: bytearray | memoryview | None = None
+        self,
+        model: str,
+        version: int,
+        digest: str,
+        owner: int = 0,
+        memory: bytearray | memoryview | NDArray[np.uint8] | None = None,
     ) -> None:
         self.model, self.version, self.digest, self.owner = model, version, digest, owner
-        self.stats = Stats(bytearray(STATS_BYTES) if memory is None else memory)
-        self.latency = Latencies(self.stats)
+        self._memory = np.frombuffer(bytearray(ACTIVITY_BYTES) if memory is None else memory, np.uint8)
+        self.stats, self.front_stats = Stats(self._memory), Stats(self._memory, STATS_BYTES)
+        self.latency = Latencies(self.stats, self.front_stats)
         self.batches: dict[int, tuple[int, int]] = {}
         self.holders: list[weakref.ref[Any]] = []
 
@@ -122,13 +119,22 @@ class VersionActivity:
     output_ns = _total("output_ns", "Time to write answers.")
     queued = _total("queued", "Requests that waited in a queue.")
     queue_ns = _total("queue_ns", "Time in queues.")
-    last_ms = _total("last_ms", "When a request was last answered or failed, ms since 1970.")
+
+    @property
+    def last_ms(self) -> int:
+        """When a request was last answered or failed, ms since 1970."""
+        moment: int = max(self.stats.block.last_ms, self.front_stats.block.last_ms)
+        return moment
 
     @property
     def errors(self) -> Counter[str]:
         """Failed requests by the name of their gRPC status."""
-        counts = self.stats.block.errors
-        return Counter({name: counts[number] for number, name in enumerate(CODES) if counts[number]})
+        pairs = zip(CODES, self.stats.block.errors, self.front_stats.block.errors, strict=True)
+        return Counter({name: count + front for name, count, front in pairs if count + front})
+
+    def copy(self) -> NDArray[np.uint8]:
+        """Return a copy of the totals' memory, for another VersionActivity."""
+        return self._memory.copy()
 
     def succeeded(self, rows: int, started: int, read: int, ran: int) -> None:
         """Count an answered request from its moments on `time.perf_counter_ns`."""
@@ -159,37 +165,44 @@ class VersionActivity:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRecord:
-    """The label output of one prediction: raw elements as they were answered."""
+class Reading:
+    """What was counted and kept up to one moment, copied.
 
-    activity: VersionActivity
-    datatype: str
-    prediction_id: str
-    rows: int
-    raw: bytes
+    Attributes:
+        dropped_labels: How many label records had found no room.
+    """
 
+    _versions: Sequence[tuple[VersionActivity, NDArray[np.uint8]]]
+    _codec_labels: Sequence[HeldLabels]
+    _records: Sequence[LabelRecord]
+    _head: str
+    dropped_labels: int
 
-@dataclass(frozen=True, slots=True)
-class LabelBatch:
-    """The label outputs of predictions of one version, in order: ids, rows of each, and the raw elements of all."""
+    def versions(self) -> list[VersionActivity]:
+        """Return what the versions had done."""
+        return [
+            VersionActivity(one.model, one.version, one.digest, one.owner, memory) for one, memory in self._versions
+        ]
 
-    activity: VersionActivity
-    datatype: str
-    prediction_ids: list[str]
-    rows: list[int]
-    raw: bytes
+    def labels(self) -> tuple[LabelBatch, ...]:
+        """Return the labels; a version may have several batches."""
+        owners = {one.owner: one for one, _ in self._versions}
+        held = [batch for one in self._codec_labels for batch in held_batches(one, owners, self._head)]
+        return (*held, *record_batches(self._records))
 
 
 class Activity:
     """Activity of all versions, and the labels that telemetry has still to report.
 
     Args:
-        label_limit: Most label records held; further ones are counted as dropped. 0 keeps none and counts none.
+        label_limit: Most label records reported at a time; further ones are counted as dropped. 0 keeps none and counts
+            none.
         node: Name of this node, which prediction ids begin with.
         memory: Returns a block, zero at first, for a model, version, digest and size in bytes.
 
     Attributes:
-        kept: Labels that were kept in C; the codec writes them.
+        kept: Labels that the loop's codec keeps.
+        front_kept: Labels that the front's codec keeps.
         unresolved: Failed requests that reached no version, by the name of their gRPC status.
     """
 
@@ -200,7 +213,6 @@ class Activity:
         memory: Callable[[str, int, str, int], bytearray | memoryview] | None = None,
     ) -> None:
         self._versions: dict[tuple[str, int, str, int], VersionActivity] = {}
-        self._owners: dict[int, VersionActivity] = {}
         self._made = 0
         self._folded: dict[tuple[str, int], Totals] = {}
         self._label_limit = label_limit
@@ -209,7 +221,7 @@ class Activity:
         self._labels: list[LabelRecord] = []
         self._label_bytes = 0
         self._dropped = 0
-        self.kept = Labels(label_limit, LABEL_BYTES)
+        self.kept, self.front_kept = Labels(label_limit, LABEL_BYTES), Labels(label_limit, LABEL_BYTES)
         self.unresolved: Counter[str] = Counter()
 
     def version(self, model: str, version: int, digest: str, uid: int = 0) -> VersionActivity:
@@ -221,23 +233,24 @@ class Activity:
         key = (model, version, digest, uid)
         found = self._versions.get(key)
         if found is None:
-            memory = self._memory(model, version, digest, STATS_BYTES)
+            memory = self._memory(model, version, digest, ACTIVITY_BYTES)
             found = VersionActivity(model, version, digest, self._made, memory)
             self._made += 1
-            self._versions[key] = self._owners[found.owner] = found
+            self._versions[key] = found
         return found
 
     def fold(self) -> list[int]:
         """Keep of versions that were held and are not any more the sums alone; returns their owners' numbers.
 
-        Latencies, errors and labels that nobody has taken are lost.
+        Latencies, errors and labels that nobody has taken are lost. The front counts in none of these versions: a
+        snapshot that has a version holds it, and the front has followed each snapshot before the loop goes on.
         """
         owners = []
         for key, one in list(self._versions.items()):
             living = [holder for holder in one.holders if holder() is not None]
             if one.holders and not living:
                 self._folded.setdefault(key[:2], Totals(*key[:2])).add(one)
-                del self._versions[key], self._owners[one.owner]
+                del self._versions[key]
                 owners.append(one.owner)
             one.holders = living
         return owners
@@ -252,7 +265,7 @@ class Activity:
     @property
     def dropped_labels(self) -> int:
         """How many label records found no room."""
-        count: int = self._dropped + self.kept.block.dropped
+        count: int = self._dropped + self.kept.block.dropped + self.front_kept.block.dropped
         return count
 
     def answered(self, record: LabelRecord) -> None:
@@ -269,22 +282,31 @@ class Activity:
 
     def labels(self) -> tuple[LabelBatch, ...]:
         """Return the labels held; a version may have several batches."""
-        head = self._head
-        batches = [
-            LabelBatch(self._owners[owner], "INT64", [head + text for text in ids], rows, values)
-            for owner, ids, rows, values in self.kept.held()
-        ]
-        groups: dict[tuple[int, str], list[LabelRecord]] = {}
-        for record in self._labels:
-            groups.setdefault((id(record.activity), record.datatype), []).append(record)
-        for (_, datatype), records in groups.items():
-            ids, rows = [record.prediction_id for record in records], [record.rows for record in records]
-            raw = b"".join(record.raw for record in records)
-            batches.append(LabelBatch(records[0].activity, datatype, ids, rows, raw))
-        return tuple(batches)
+        return self.read(forget=False).labels()
 
     def forget_labels(self) -> None:
         """Hold none."""
         self._labels, self._label_bytes = [], 0
         self.kept.forget()
         self.kept.block.limit = self._label_limit
+        self.front_kept.forget()
+
+    def read(self, *, forget: bool) -> Reading:
+        """Return what was counted and kept up to now; no more than copies, since the front waits for it.
+
+        Args:
+            forget: Start again from nothing with latencies and labels.
+        """
+        versions = [(one, one.copy()) for one in self]
+        kept, front = self.kept.held(), self.front_kept.held()
+        # The front does not know how many labels wait elsewhere, so that there may be more than are reported.
+        room = max(self._label_limit - len(kept) - len(self._labels), 0)
+        beyond = max(len(front) - room, 0)
+        dropped = self.dropped_labels + beyond
+        reading = Reading(versions, (kept, front.first(room)), tuple(self._labels), self._head, dropped)
+        if forget:
+            for one in self:
+                one.latency.forget()
+            self._dropped += beyond
+            self.forget_labels()
+        return reading

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.histogram import Histogram
     from neuralmesh_server.inference.links import Delta, LoadedReport, VersionReport
-    from neuralmesh_server.inference.reporting.activity import LabelBatch
+    from neuralmesh_server.inference.reporting.labels import LabelBatch
     from neuralmesh_server.inference.reporting.rollout_activity import ArmCounts, ShadowCounts, StepReport
 
 _STATES = {

@@ -1,8 +1,9 @@
 """The totals of a worker's versions in files that its siblings read: one file a version, mapped into memory.
 
 A file begins with one page that says whose totals follow, `{"model":...,"version":...,"digest":...}` and zeros; then
-comes the block that the worker counts in (`oip_stats` in native/include/oip.h). Only its worker writes a file, and
-nothing is made durable: totals are those of the running processes. A file stays when its worker lets go of the memory.
+come the blocks that the worker's threads count in (`oip_stats` in native/include/oip.h). Only its worker writes a file,
+and nothing is made durable: totals are those of the running processes. A file stays when its worker lets go of the
+memory.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from liam_core.oip import STATS_BYTES
-from neuralmesh_server.inference.reporting.activity import VersionActivity
+from neuralmesh_server.inference.reporting.activity import ACTIVITY_BYTES, VersionActivity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +91,9 @@ def _read(folder: Path) -> Iterator[VersionActivity]:
             content = path.read_bytes()
         except FileNotFoundError:  # its worker began anew a moment ago
             continue
-        if len(content) != HEADER_BYTES + STATS_BYTES:
+        if len(content) != HEADER_BYTES + ACTIVITY_BYTES:
             log.warning("totals_ignored", path=str(path), size=len(content))
             continue
         said = json.loads(content[:HEADER_BYTES].rstrip(b"\0"))
-        block = bytearray(content[HEADER_BYTES:])
-        yield VersionActivity(said["model"], said["version"], said["digest"], memory=block)
+        memory = bytearray(content[HEADER_BYTES:])
+        yield VersionActivity(said["model"], said["version"], said["digest"], memory=memory)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -67,6 +68,7 @@ class Telemetry:
         revision: Says which registry revision is applied.
         rollouts: What the arms of rollouts did; taken from it.
         lost_receipts: Says how many receipts were lost since the process began.
+        held: Holds off whoever else counts in the activity's blocks, so that a delta is of one moment.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Telemetry:
         revision: Callable[[], int],
         rollouts: RolloutActivity | None = None,
         lost_receipts: Callable[[], int] = lambda: 0,
+        held: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._metrics = metrics
         self._spool = spool
@@ -93,6 +96,7 @@ class Telemetry:
         self._revision = revision
         self._rollouts = RolloutActivity() if rollouts is None else rollouts
         self._lost_receipts = lost_receipts
+        self._held = held
         self._lost = 0
         self._started = time.monotonic()
         self._reported: dict[int, _Reported] = {}
@@ -197,38 +201,32 @@ class Telemetry:
 
     def _next(self, *, final: bool, sequence: int, take: bool = True) -> Delta:
         """Return what happened since the delta before; `take` False leaves it to be reported by the next one."""
-        activity = self._activity
+        with self._held():
+            reading = self._activity.read(forget=take)
+        versions, unresolved = reading.versions(), self._activity.unresolved
         delta = Delta(
             epoch_ms=self._epoch_ms,
             sequence=sequence,
             revision=self._revision(),
             uptime_seconds=time.monotonic() - self._started,
-            versions=tuple(report for one in activity if (report := self._version(one)) is not None),
-            labels=activity.labels(),
+            versions=tuple(report for one in versions if (report := self._version(one)) is not None),
+            labels=reading.labels(),
             loaded=self._loaded(),
-            unresolved=activity.unresolved - self._unresolved,
-            dropped_labels=activity.dropped_labels - self._dropped,
+            unresolved=unresolved - self._unresolved,
+            dropped_labels=reading.dropped_labels - self._dropped,
             final=final,
             rollouts=self._rollouts.reports(),
             lost_receipts=self._lost_receipts() - self._lost,
         )
         if take:
+            self._unresolved = unresolved.copy()
+            self._dropped += delta.dropped_labels
             self._lost += delta.lost_receipts
-            self._take()
+            self._rollouts.forget()
+            self._reported = {one.owner: _Reported(one.requests, one.rows, one.errors) for one in versions}
+            for owner in self._activity.fold():
+                del self._reported[owner]
         return delta
-
-    def _take(self) -> None:
-        """Count everything so far as reported."""
-        activity = self._activity
-        self._unresolved = activity.unresolved.copy()
-        self._dropped = activity.dropped_labels
-        activity.forget_labels()
-        self._rollouts.forget()
-        for one in activity:
-            one.latency.take()
-            self._reported[one.owner] = _Reported(one.requests, one.rows, one.errors.copy())
-        for owner in activity.fold():
-            del self._reported[owner]
 
     def _version(self, activity: VersionActivity) -> VersionReport | None:
         before = self._reported.get(activity.owner, _Reported())

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the parts of the front share. A request goes down, file by file: front.c (thread, sockets), front_connection.c
+ * (HTTP/2 frames), front_call.c (gRPC: fields, messages, methods), then oip_answer or an event for the owner; its answer
+ * goes out through front_stream.c (flow control) into the connection's buffer, which front.c sends. Nothing below
+ * front.c knows a socket. Everything is done under the front's lock.
+ */
+#ifndef FRONT_CORE_H
+#define FRONT_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "front.h"
+#include "front_hpack.h"
+
+/* ---- HTTP/2 ------------------------------------------------------------------------------------------------ */
+
+#define FRAME_HEAD 9
+
+#define FRAME_DATA 0
+#define FRAME_HEADERS 1
+#define FRAME_PRIORITY 2
+#define FRAME_RST_STREAM 3
+#define FRAME_SETTINGS 4
+#define FRAME_PUSH_PROMISE 5
+#define FRAME_PING 6
+#define FRAME_GOAWAY 7
+#define FRAME_WINDOW_UPDATE 8
+#define FRAME_CONTINUATION 9
+
+#define FLAG_END_STREAM 0x1
+#define FLAG_ACK 0x1
+#define FLAG_END_HEADERS 0x4
+#define FLAG_PADDED 0x8
+#define FLAG_PRIORITY 0x20
+
+#define H2_NO_ERROR 0
+#define H2_PROTOCOL_ERROR 1
+#define H2_FLOW_CONTROL_ERROR 3
+#define H2_STREAM_CLOSED 5
+#define H2_FRAME_SIZE_ERROR 6
+#define H2_REFUSED_STREAM 7
+#define H2_COMPRESSION_ERROR 9
+#define H2_ENHANCE_YOUR_CALM 11
+
+#define MAX_WINDOW INT64_C(0x7fffffff)
+#define DEFAULT_WINDOW 65535
+#define DEFAULT_FRAME 16384
+
+#define STREAM_WINDOW (1 << 20)     /* bytes that a caller may send of a message before the front has read any */
+#define CONNECTION_WINDOW (1 << 24) /* of all messages of a connection */
+#define RECEIVED_FRAME (1 << 18)    /* largest frame that is accepted */
+#define BLOCK_BYTES (1 << 15)       /* largest block of compressed fields, and largest frame but DATA */
+#define FIELDS_BYTES (1 << 14)      /* largest list of fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts */
+#define MAX_CONTINUATIONS 64
+#define UNREAD_BYTES (1 << 18) /* messages of a stream that wait for its owner; what else comes waits unread */
+#define EVENTS (1 << 14)       /* that wait for their owner; with more, nothing is read */
+#define SPARE_STREAMS 4096     /* that are kept for calls to come */
+#define MAX_SETTINGS 32        /* in a frame */
+#define PENDING_BYTES (1 << 18) /* messages of a stream that wait for its caller; with more, the owner is told so */
+#define LINGER_BYTES (1 << 16) /* that a caller may send after its answer before it is told to stop */
+#define OUTPUT_BYTES (1 << 20) /* what waits for the socket; with more, nothing is read from the connection */
+
+/* ---- gRPC -------------------------------------------------------------------------------------------------- */
+
+#define GRPC_PREFIX 5
+
+#define GRPC_RESOURCE_EXHAUSTED 8
+#define GRPC_UNIMPLEMENTED 12
+#define GRPC_INTERNAL 13
+
+/* ---- Memory ------------------------------------------------------------------------------------------------ */
+
+/* Bytes that grow at their end and are taken from their beginning. */
+typedef struct buffer {
+    uint8_t *data;
+    size_t start;
+    size_t end;
+    size_t room;
+} buffer;
+
+static inline size_t buffer_size(const buffer *b) { return b->end - b->start; }
+static inline const uint8_t *buffer_at(const buffer *b) { return b->data + b->start; }
+
+/* Room for so many bytes more; where to write them, or NULL if there is no memory. What is written is added to end. */
+uint8_t *buffer_reserve(buffer *b, size_t bytes);
+int buffer_add(buffer *b, const uint8_t *data, size_t size);
+static inline uint8_t *put32(uint8_t *at, uint32_t value) {
+    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> 8 * (3 - i));
+    return at + 4;
+}
+void buffer_take(buffer *b, size_t bytes); /* an emptied one that was large gives its memory back */
+void buffer_free(buffer *b);
+
+/* ---- Streams and connections ------------------------------------------------------------------------------- */
+
+typedef struct connection connection;
+
+typedef enum phase {
+    RECEIVING, /* its fields or its only message are not complete */
+    HANDED,    /* its owner answers */
+    FINISHING, /* answered; what is left waits for the caller's windows */
+    LINGERING, /* over; the caller has yet to notice, and what it still sends is thrown away */
+} phase;
+
+typedef struct stream {
+    connection *of;
+    uint32_t id;
+    uint32_t method;
+    uint64_t call; /* 0 while it is not handed over */
+    phase phase;
+    uint8_t ended;      /* the caller has sent everything */
+    uint8_t begun;      /* initial metadata is sent */
+    uint8_t told;       /* its owner waits for FRONT_ROOM */
+    uint8_t waiting;    /* it is in the connection's list of those with something to send */
+    uint8_t compressed; /* the message under way is */
+    uint8_t complete;   /* the only message is there */
+    int64_t deadline_ns;
+    int64_t length;   /* content-length, -1 for none */
+    int64_t received; /* bytes of data */
+    int64_t send_window;
+    int64_t receive_window;
+    size_t credit; /* received and not yet given back to the caller's window */
+    size_t withheld; /* received, and given back when the owner has read more */
+    size_t unread;   /* what messages count that the owner has not read */
+    size_t lingered; /* bytes that came after the answer */
+    size_t owed;     /* messages that the owner has not answered; FRONT_INFERS alone */
+    buffer fields; /* metadata, in the form of front.h */
+    uint8_t prefix[GRPC_PREFIX];
+    size_t prefixed;  /* bytes of the prefix that are there */
+    size_t announced; /* the message's size */
+    buffer message;   /* what is there of it */
+    buffer backlog;   /* data of a stream whose owner has much to read */
+    uint8_t backlog_ends;
+    buffer pending;   /* DATA that waits for windows */
+    buffer trailers;  /* their block, while pending goes before them */
+    struct stream *chain; /* the next one in its place of the connection's index, or of the free ones */
+    struct stream *next;  /* in the list of those with something to send */
+    struct stream *previous;
+} stream;
+
+struct connection {
+    front *of;
+    connection *next; /* in the front's list */
+    connection *previous;
+    int socket;      /* -1 in tests and fuzzing, and once it is closed */
+    int greeted;     /* preface and settings were received */
+    size_t prefaced; /* bytes of the preface that were received */
+    int closing;     /* a farewell was said: nothing is read any more, what waits is sent */
+    int farewell;    /* GOAWAY was sent */
+    int dead;        /* to be freed by the front's thread */
+    int broken;      /* no memory: to be closed without a word */
+    uint32_t events; /* what epoll watches */
+    size_t held;      /* bytes of its messages and answers */
+    int64_t moved_ns; /* when something was last received or sent */
+    int64_t until_ns; /* when it is closed unless it has greeted, or at all where it is closing */
+    uint32_t last;    /* highest stream that was opened */
+    size_t open;      /* streams */
+    stream **index;
+    size_t places; /* in the index, a power of two */
+    stream *first; /* with something to send, in order */
+    stream *tail;
+    int64_t send_window;
+    int64_t receive_window;
+    size_t credit;
+    int64_t initial_window; /* of streams towards the caller */
+    size_t frame;           /* largest one that the caller accepts */
+    int spoken;             /* a block of fields was sent, and that our table is empty */
+    hpack_table fields;
+    buffer block;           /* of fields that go on in CONTINUATION */
+    uint32_t block_stream;  /* 0 when none is under way */
+    uint8_t block_flags;
+    unsigned continuations;
+    stream *data;     /* to which the frame under way belongs, NULL when nobody wants it */
+    size_t data_left; /* bytes of it */
+    size_t data_padding;
+    int data_ends;
+    int in_data;
+    int64_t resets; /* that the caller may still send for now */
+    int64_t resets_at_ns;
+    buffer rest;   /* a frame that has begun */
+    buffer output; /* what waits for the socket */
+};
+
+/* An event and the memory that goes with it. */
+typedef struct happening {
+    front_event event;
+    size_t held; /* bytes of it that count as held */
+} happening;
+
+typedef struct method {
+    uint8_t *path;
+    size_t size;
+    int kind;
+} method;
+
+/* A call that was handed over: its number is its place and how often that was used. */
+typedef struct place {
+    stream *stream;
+    uint32_t used;
+    uint32_t next_free;
+} place;
+
+/* The part of the front that streams and connections see. */
+typedef struct core {
+    front_limits limits;
+    method *methods;
+    size_t method_count;
+    oip_server *codec;
+    const oip_table *table;
+    oip_call call;
+    uint8_t *refusal; /* a block of trailers; NULL while calls are accepted */
+    size_t refusal_size;
+    size_t held;    /* bytes of messages and answers */
+    size_t running; /* calls handed over or finishing */
+    connection *first;
+    stream *free_streams;
+    size_t spare;      /* how many these are */
+    uint32_t seed;     /* scatters the numbers of streams over the places of an index; odd */
+    int told_idle;
+    int crowded; /* connections are not read because of the events that wait */
+    place *places;
+    uint32_t place_count;
+    uint32_t free_place; /* UINT32_MAX for none */
+    happening *happened; /* a ring */
+    size_t happened_room;
+    size_t happened_first;
+    size_t happened_count;
+    happening *taken;
+    size_t taken_room;
+    size_t taken_count;
+    uint8_t *scratch; /* for blocks of fields */
+    buffer block;     /* where trailers are written */
+} core;
+
+core *front_core(front *f);
+
+int64_t front_now(void);
+
+/* front_connection.c */
+void connection_open(connection *c, front *f, int socket);
+void connection_feed(connection *c, const uint8_t *data, size_t size); /* reads what was received */
+void connection_fail(connection *c, uint32_t code, const char *why);   /* GOAWAY, and no more */
+void connection_farewell(connection *c);                               /* GOAWAY without an error */
+void connection_abandon(connection *c);                                /* its streams are gone */
+void connection_clear(connection *c);                                  /* gives its memory back */
+void connection_charge(connection *c); /* for a call that its owner was given in vain; fails it when there are too many */
+void connection_reset(connection *c, uint32_t id, uint32_t code); /* RST_STREAM */
+void connection_put_frame(connection *c, uint8_t type, uint8_t flags, uint32_t id, const uint8_t *data, size_t size);
+
+/* front_stream.c */
+stream *stream_open(connection *c, uint32_t id);
+stream *stream_find(connection *c, uint32_t id);
+void stream_close(stream *s); /* forgets it; what it was handed over for is told that it is gone */
+void stream_reset(stream *s, uint32_t code);
+int stream_is_over(const stream *s); /* it is answered, and nobody reads what still comes */
+void stream_discard(stream *s, size_t bytes, int last); /* what came of such a one */
+void stream_credit(stream *s, size_t bytes);
+int stream_add(stream *s, buffer *b, const uint8_t *data, size_t size); /* to one of its buffers, within the limits */
+void stream_drop(stream *s, buffer *b, size_t bytes);                   /* from its beginning */
+void stream_give(stream *s, buffer *b);                                 /* its memory now belongs to somebody else */
+void stream_fail(stream *s); /* its answer finds no room */
+int stream_headers(stream *s, const uint8_t *block, size_t size, int end);
+int stream_data(stream *s, const uint8_t *message, size_t size);       /* one gRPC message */
+int stream_trailers(stream *s, const uint8_t *block, size_t size);     /* the end of the answer */
+int stream_answer(stream *s, const uint8_t *message, size_t size);     /* headers, message, status OK */
+void connection_pump(connection *c);                                   /* sends what windows permit */
+void stream_unblocked(stream *s);
+
+/* front_call.c */
+int call_fields(connection *c, stream *s, const uint8_t *block, size_t size); /* 0 for a block that is no HPACK */
+int call_trailing(connection *c, stream *s, const uint8_t *block, size_t size);
+void call_data(stream *s, const uint8_t *data, size_t size, int last); /* last: the caller sends nothing after it */
+void call_ended(stream *s); /* the caller has sent everything */
+void call_go_on(stream *s); /* its owner has read something */
+
+/* front_events.c */
+int event_call(stream *s, uint32_t flags, const uint8_t *message, size_t size);
+int event_message(stream *s, const uint8_t *message, size_t size, int compressed);
+void event_tell(stream *s, uint32_t kind);
+void event_over(core *k); /* one call less is under way */
+void event_idle(core *k); /* says so, if none is and none may begin */
+stream *event_stream(core *k, uint64_t call); /* NULL when it is gone */
+void event_release(stream *s);                /* its number is not used any more */
+size_t events_take(core *k, front_event *events, size_t room);
+void events_free(core *k);
+
+#endif
