@@ -304,6 +304,10 @@ int64_t oip_answer(oip_server *server, const oip_table *table, oip_call *call, c
  * OIP_PASS. */
 int64_t oip_finish(oip_server *server, oip_call *call, const uint8_t *data, size_t size, const oip_result *results);
 
+/* The same with the outputs' elements, which must have room as well; returns the size of the answer, or OIP_PASS. */
+int64_t oip_finish_whole(oip_server *server, oip_call *call, const uint8_t *data, size_t size,
+                         const oip_result *results);
+
 /* CLOCK_MONOTONIC. */
 uint64_t oip_now(void);
 

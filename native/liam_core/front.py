@@ -14,7 +14,18 @@ from typing import Any, Final
 from liam_core.kernel import ffi, lib
 from liam_core.oip import Codec, Table
 
-__all__ = ["AVAILABLE", "BEGUN", "COMPRESSED", "CallKind", "EventKind", "Front", "Limits", "data_of", "fields_of"]
+__all__ = [
+    "AVAILABLE",
+    "BATCH",
+    "BEGUN",
+    "COMPRESSED",
+    "CallKind",
+    "EventKind",
+    "Front",
+    "Limits",
+    "data_of",
+    "fields_of",
+]
 
 AVAILABLE: Final = hasattr(lib, "front_new")
 """False on systems that the front does not know, which are all but Linux."""
@@ -26,7 +37,8 @@ MESSAGE_BYTES: Final = 128
 """What `Front.read` counts for a message beside its own bytes."""
 
 _buffer: Final = ffi.buffer
-_TAKEN: Final = 64
+BATCH: Final = 64
+"""Most events that `Front.take` returns."""
 _SIZES: Final = struct.Struct("=II")
 _ABI_VERSION: Final = 1
 
@@ -87,8 +99,8 @@ class Front:
         self._front: Any = lib.front_new(given)
         if self._front == ffi.NULL:
             raise OSError("no memory or descriptor for the front")
-        self._events = ffi.new("front_event[]", _TAKEN)
-        self._slots = [self._events[index] for index in range(_TAKEN)]
+        self._events = ffi.new("front_event[]", BATCH)
+        self._slots = [self._events[index] for index in range(BATCH)]
         self._served: tuple[Codec, Table] | None = None
         # The thread looks into the codec's memory: it has to end before the interpreter takes that away.
         self._free = weakref.finalize(self, lib.front_free, self._front)
@@ -143,12 +155,12 @@ class Front:
             lib.front_go_on(self._front)
 
     def take(self) -> list[Any]:
-        """Return what happened, oldest first, each a `front_event`; an empty list means that nothing waits.
+        """Return what happened, oldest first, each a `front_event`; less than BATCH of them were all.
 
         They are what the C side wrote: `call`, `kind`, `flags`, `method` and `deadline_ns` are read off them, `data_of`
         and `fields_of` give the rest. All of it is gone with the next call.
         """
-        return self._slots[: lib.front_take(self._front, self._events, _TAKEN)]
+        return self._slots[: lib.front_take(self._front, self._events, BATCH)]
 
     def answer(self, call: int, message: bytes) -> bool:
         """Answer with a message and the status OK; False when the call is gone."""

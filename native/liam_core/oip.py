@@ -109,14 +109,7 @@ class Codec:
         """Return the answer to a call that was begun, from all outputs of its route, in order and contiguous."""
         for block, array in zip(self._blocks, results, strict=False):
             _describe(block, array)
-        return self._finish(call, data, self._results, results)
-
-    def finish_kept(self, call: Any, data: bytes, kept: "Kept") -> bytes | None:
-        """Return the answer to a call whose results stand in memory that is kept."""
-        return self._finish(call, data, kept.block, kept.arrays)
-
-    def _finish(self, call: Any, data: bytes, block: Any, results: Sequence[NDArray[Any]]) -> bytes | None:
-        if lib.oip_finish(self.block, call, data, len(data), block) <= 0:
+        if lib.oip_finish(self.block, call, data, len(data), self._results) <= 0:
             return None
         written, parts, start = self.written, [], 0
         choices = call.choices
@@ -125,6 +118,14 @@ class Codec:
             parts.append(results[place])
             start = end
         return b"".join(parts)
+
+    def finish_kept(self, call: Any, data: bytes, kept: "Kept") -> bytes | None:
+        """Return the answer to a call whose results stand in memory that is kept, and are small."""
+        size = lib.oip_finish_whole(self.block, call, data, len(data), kept.block)
+        if size <= 0:
+            return None
+        answer: bytes = self.written[:size]
+        return answer
 
 
 class Kept:

@@ -29,7 +29,7 @@
 #define ACCEPTED 64           /* at a time */
 #define SWEEP_MS 100
 #define MS_NS INT64_C(1000000)
-#define STALLED_NS INT64_C(300000000000) /* a connection that holds bytes, and on which nothing moves, is closed */
+#define STALLED_NS INT64_C(300000000000) /* a caller that neither sends nor reads what is under way is let go */
 
 typedef struct listener {
     int socket;
@@ -103,6 +103,10 @@ static void tell(front *f) {
 
 static void bury(front *f, connection *c) {
     if (c->dead) return;
+    if (c->sending) { /* whoever does comes back here */
+        c->broken = 1;
+        return;
+    }
     connection_abandon(c);
     epoll_ctl(f->epoll, EPOLL_CTL_DEL, c->socket, NULL); /* a child process may have it open as well */
     close(c->socket);
@@ -121,17 +125,37 @@ static void watch(front *f, connection *c) {
     if (epoll_ctl(f->epoll, EPOLL_CTL_MOD, c->socket, &event) == 0) c->events = wanted;
 }
 
-/* Sends what waits, as far as the system takes it. */
+/* Puts back what the system did not take, before what was added since. */
+static void put_back(connection *c, buffer *unsent) {
+    if (buffer_size(unsent) == 0 && unsent->room < c->output.room) {
+        buffer_free(unsent);
+        return;
+    }
+    if (!buffer_add(unsent, buffer_at(&c->output), buffer_size(&c->output))) c->broken = 1;
+    buffer_free(&c->output);
+    c->output = *unsent;
+}
+
+/* Sends what waits, as far as the system takes it. A send takes several times as long as anything else here, so it is
+ * done without the lock. */
 static void flush(front *f, connection *c) {
-    if (c->socket < 0) return; /* it is dead, or a test's */
+    if (c->socket < 0 || c->sending) return; /* it is dead, or a test's, or somebody is at it */
     while (!c->broken && buffer_size(&c->output) > 0) {
-        const ssize_t sent = send(c->socket, buffer_at(&c->output), buffer_size(&c->output), MSG_NOSIGNAL);
+        buffer output = c->output;
+        c->output = (buffer){NULL, 0, 0, 0};
+        c->sending = 1;
+        pthread_mutex_unlock(&f->lock);
+        const ssize_t sent = send(c->socket, buffer_at(&output), buffer_size(&output), MSG_NOSIGNAL);
+        const int error = errno;
+        front_hold(f);
+        c->sending = 0;
+        if (sent > 0) buffer_take(&output, (size_t)sent);
+        put_back(c, &output);
         if (sent < 0) {
-            if (errno == EINTR) continue;
-            if (errno != EAGAIN && errno != EWOULDBLOCK) c->broken = 1;
+            if (error == EINTR) continue;
+            if (error != EAGAIN && error != EWOULDBLOCK) c->broken = 1;
             break;
         }
-        buffer_take(&c->output, (size_t)sent);
         c->moved_ns = front_now();
         connection_pump(c);
     }
@@ -210,7 +234,8 @@ static int sweep(front *f) {
     for (connection *c = f->core.first; c != NULL; c = c->next) {
         if (c->dead) continue;
         const int limited = !c->greeted || c->closing;
-        if ((limited && now >= c->until_ns) || (c->held > 0 && now >= c->moved_ns + STALLED_NS)) {
+        const int still = c->held > 0 && now >= c->moved_ns + STALLED_NS;
+        if ((limited && now >= c->until_ns) || (still && connection_owes(c))) {
             bury(f, c);
         } else {
             again |= limited || c->held > 0;
@@ -256,9 +281,10 @@ static int is_over(front *f) {
     for (connection *c = f->core.first; c != NULL; c = c->next) {
         if (c->dead) continue;
         over = 0;
-        if (c->closing || buffer_size(&c->output) > 0) continue;
-        c->closing = 1;
-        c->until_ns = f->stop_ns;
+        if (!c->closing && buffer_size(&c->output) == 0 && !c->sending) {
+            c->closing = 1;
+            c->until_ns = f->stop_ns;
+        }
         flush(f, c);
     }
     return over || front_now() >= f->stop_ns;
@@ -289,7 +315,13 @@ static void *run(void *argument) {
         free_dead(f);
         tell(f);
     }
-    for (connection *c = f->core.first; c != NULL; c = c->next) bury(f, c);
+    for (connection *c = f->core.first; c != NULL; c = c->next) {
+        while (c->sending) {
+            pthread_mutex_unlock(&f->lock);
+            hold_after_others(f);
+        }
+        bury(f, c);
+    }
     free_dead(f);
     tell(f);
     pthread_mutex_unlock(&f->lock);
@@ -388,8 +420,7 @@ void front_stop(front *f, size_t patience_ms) {
     }
     for (connection *c = f->core.first; c != NULL; c = c->next) {
         if (c->dead) continue;
-        connection_farewell(c);
-        flush(f, c);
+        connection_farewell(c); /* which the thread sends: it alone may let go of the lock among connections */
     }
     ring(f->wake);
     front_go_on(f);

@@ -81,6 +81,15 @@ void connection_clear(connection *c) {
     buffer_free(&c->output);
 }
 
+int connection_owes(const connection *c) {
+    for (size_t i = 0; i < c->places; i++) {
+        for (const stream *s = c->index[i]; s != NULL; s = s->chain) {
+            if (buffer_size(&s->message) + buffer_size(&s->pending) > 0) return 1;
+        }
+    }
+    return 0;
+}
+
 static void put_goaway(connection *c, uint32_t code, const char *why) {
     uint8_t data[8 + 64];
     size_t size = strlen(why);

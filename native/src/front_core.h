@@ -150,6 +150,7 @@ struct connection {
     int closing;     /* a farewell was said: nothing is read any more, what waits is sent */
     int farewell;    /* GOAWAY was sent */
     int dead;        /* to be freed by the front's thread */
+    int sending;     /* a thread sends without the lock; it goes on with what is added meanwhile */
     int broken;      /* no memory: to be closed without a word */
     uint32_t events; /* what epoll watches */
     size_t held;      /* bytes of its messages and answers */
@@ -245,6 +246,7 @@ void connection_fail(connection *c, uint32_t code, const char *why);   /* GOAWAY
 void connection_farewell(connection *c);                               /* GOAWAY without an error */
 void connection_abandon(connection *c);                                /* its streams are gone */
 void connection_clear(connection *c);                                  /* gives its memory back */
+int connection_owes(const connection *c); /* its caller has a message to finish, or an answer to read */
 void connection_charge(connection *c); /* for a call that its owner was given in vain; fails it when there are too many */
 void connection_reset(connection *c, uint32_t id, uint32_t code); /* RST_STREAM */
 void connection_put_frame(connection *c, uint8_t type, uint8_t flags, uint32_t id, const uint8_t *data, size_t size);

@@ -211,7 +211,8 @@ int64_t oip_answer(oip_server *server, const oip_table *table, oip_call *call, c
     return written;
 }
 
-int64_t oip_finish(oip_server *server, oip_call *call, const uint8_t *data, size_t size, const oip_result *results) {
+static int64_t finish(oip_server *server, oip_call *call, const uint8_t *data, size_t size, const oip_result *results,
+                      int whole) {
     const oip_route *route = call->route;
     const uint64_t ran_ns = oip_now();
     if (route == NULL) return OIP_PASS;
@@ -224,9 +225,19 @@ int64_t oip_finish(oip_server *server, oip_call *call, const uint8_t *data, size
         put_byte(&w, ANSWER_RAW);
         put_varint(&w, results[call->chosen[i]].size);
         call->cuts[i] = w.at;
+        if (whole) put_bytes(&w, results[call->chosen[i]].data, results[call->chosen[i]].size);
     }
     if (w.full) return OIP_PASS;
     settle(server, call, text, data, size, results, ran_ns);
     call->route = NULL;
     return (int64_t)w.at;
+}
+
+int64_t oip_finish(oip_server *server, oip_call *call, const uint8_t *data, size_t size, const oip_result *results) {
+    return finish(server, call, data, size, results, 0);
+}
+
+int64_t oip_finish_whole(oip_server *server, oip_call *call, const uint8_t *data, size_t size,
+                         const oip_result *results) {
+    return finish(server, call, data, size, results, 1);
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
-from liam_core.front import BEGUN, COMPRESSED, CallKind, EventKind, Front, Limits, data_of
+from liam_core.front import BATCH, BEGUN, COMPRESSED, CallKind, EventKind, Front, Limits, data_of
 from neuralmesh_server.errors import NeuralMeshError, UnavailableError
 from neuralmesh_server.runtime import unix_socket
 from neuralmesh_server.runtime.front_call import FrontCall, status_fields
@@ -40,6 +40,8 @@ FAREWELL_SECONDS = 0.5
 """How long connections may take, when all calls are done, to read what was sent."""
 BACKLOG = 1024
 
+_SMALL = 1 << 16
+"""Bytes of a message that may stay in the front's memory until the next event."""
 _BATCHES = 8
 """Batches of events that are worked off before the loop may do something else."""
 _KINDS = {
@@ -140,15 +142,15 @@ class FrontListener:
             if not self._work_off():
                 return
 
-    def _work_off(self) -> int:
-        """Work off the next events; returns how many there were."""
+    def _work_off(self) -> bool:
+        """Work off the next events; returns whether to come back: for more of them, or to let go of large ones."""
         events = self.front.take()
         for event in events:
             try:
                 self._take(event)
             except Exception as error:  # noqa: BLE001 - the edge: the call is lost, and not those behind it
                 self._refuse(FrontCall(self.front, event), defect(error, "a call that the front handed over"))
-        return len(events)
+        return len(events) == BATCH or any(event.data_bytes > _SMALL for event in events)
 
     def _take(self, event: Any) -> None:
         kind = event.kind
