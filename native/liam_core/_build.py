@@ -127,6 +127,7 @@ def declarations(header: str) -> str:
 OIP_CDEF = declarations(Path("native/include/oip.h").read_text(encoding="utf-8"))
 # The front stands on epoll; elsewhere the servers do without it.
 HAS_FRONT = sys.platform == "linux"
+FRONT = ("buffer", "call", "connection", "control", "events", "fields", "hpack", "stream", "thread")
 FRONT_CDEF = declarations(Path("native/include/front.h").read_text(encoding="utf-8")) if HAS_FRONT else ""
 
 LEVELS = ("scalar", "avx2", "avx512")
@@ -140,7 +141,7 @@ SOURCES = [
 if HAS_FRONT:
     SOURCES += [
         "native/src/front.c",
-        *(f"native/src/front_{name}.c" for name in ("buffer", "call", "connection", "events", "hpack", "stream")),
+        *(f"native/src/front_{name}.c" for name in FRONT),
     ]
 
 # Scores must not depend on the level: no fused multiply-add. The scalar level is the reference: no

@@ -1,43 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * HTTP/2 as a server of one connection reads it (RFC 9113): frames, settings, windows and blocks of fields. What a frame
- * means to a call is for front_call.c to know.
+ * HTTP/2 as a server of one connection reads it (RFC 9113): frames, data and blocks of fields. What they mean to a call
+ * is for front_fields.c and front_call.c to know.
  */
-#include "front_core.h"
+#include "front_frame.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define PREFACE_BYTES 24
-#define SETTING_BYTES 6
-
-#define SETTINGS_ENABLE_PUSH 2
-#define SETTINGS_MAX_CONCURRENT_STREAMS 3
-#define SETTINGS_INITIAL_WINDOW_SIZE 4
-#define SETTINGS_MAX_FRAME_SIZE 5
-#define SETTINGS_MAX_HEADER_LIST_SIZE 6
-#define MAX_FRAME_SIZE 16777215
-
-/* Cancelled calls cost their owner work, so a caller may cancel so many at once and so many a second (CVE-2023-44487). */
-#define RESETS_AT_ONCE 4000
-#define RESETS_A_SECOND 2000
-
-#define SECOND_NS INT64_C(1000000000)
 
 static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/* A frame's head, and its payload where that is there as a whole. */
-typedef struct frame {
-    size_t size;
-    uint8_t type;
-    uint8_t flags;
-    uint32_t id;
-    const uint8_t *data;
-} frame;
-
-static uint32_t read32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
 
 static uint8_t *put_setting(uint8_t *at, uint16_t name, uint32_t value) {
     at[0] = (uint8_t)(name >> 8);
@@ -115,8 +88,7 @@ void connection_farewell(connection *c) {
 
 /* ---- Streams of frames ------------------------------------------------------------------------------------- */
 
-/* The stream of a frame that only an opened one may get; NULL when it is closed, or an error that was said. */
-static stream *opened(connection *c, uint32_t id) {
+stream *connection_opened(connection *c, uint32_t id) {
     if (c->farewell && id % 2 == 1 && id > c->last) return NULL; /* it was never looked at */
     if (id % 2 == 0 || id > c->last) {
         connection_fail(c, H2_PROTOCOL_ERROR, "a frame for a stream that is not open");
@@ -149,7 +121,7 @@ static int begin_data(connection *c, const frame *f, const uint8_t **at, const u
             return 1;
         }
     }
-    stream *s = opened(c, f->id);
+    stream *s = connection_opened(c, f->id);
     if (c->closing) return 1;
     c->receive_window -= (int64_t)f->size;
     if (c->receive_window < 0) {
@@ -301,176 +273,21 @@ static void read_continuation(connection *c, const frame *f) {
     buffer_free(&block);
 }
 
-/* ---- Other frames ------------------------------------------------------------------------------------------ */
-
-static void read_priority(connection *c, const frame *f) {
-    if (f->id == 0) {
-        connection_fail(c, H2_PROTOCOL_ERROR, "a priority of no stream");
-        return;
-    }
-    const int own = f->size == 5 && (read32(f->data) & MAX_WINDOW) == f->id;
-    if (f->size == 5 && !own) return; /* there are no priorities here */
-    const uint32_t code = own ? H2_PROTOCOL_ERROR : H2_FRAME_SIZE_ERROR;
-    if (f->id % 2 == 0 || f->id > c->last) { /* what was never opened cannot be reset */
-        connection_fail(c, code, "a wrong priority of a stream that is not open");
-        return;
-    }
-    stream *s = stream_find(c, f->id);
-    if (s != NULL) {
-        stream_reset(s, code);
-    } else {
-        connection_reset(c, f->id, code);
-    }
-}
-
-void connection_charge(connection *c) {
-    const int64_t now = front_now();
-    int64_t more = (now - c->resets_at_ns) / (SECOND_NS / RESETS_A_SECOND);
-    if (more > RESETS_AT_ONCE - c->resets) more = RESETS_AT_ONCE - c->resets;
-    if (more > 0) {
-        c->resets += more;
-        c->resets_at_ns = now;
-    }
-    if (c->resets-- <= 0) connection_fail(c, H2_ENHANCE_YOUR_CALM, "too many calls were ended in the middle");
-}
-
-static void read_reset(connection *c, const frame *f) {
-    if (f->size != 4) {
-        connection_fail(c, H2_FRAME_SIZE_ERROR, "RST_STREAM of a wrong size");
-        return;
-    }
-    stream *s = opened(c, f->id);
-    if (s == NULL) return;
-    const int handed = s->phase == HANDED;
-    stream_close(s);
-    if (handed) connection_charge(c);
-}
-
-/* Moves the windows of all streams with the caller's setting. */
-static void set_initial_window(connection *c, int64_t size) {
-    const int64_t more = size - c->initial_window;
-    c->initial_window = size;
-    for (size_t i = 0; i < c->places; i++) {
-        for (stream *s = c->index[i]; s != NULL; s = s->chain) {
-            s->send_window += more;
-            if (s->send_window > MAX_WINDOW) {
-                connection_fail(c, H2_FLOW_CONTROL_ERROR, "a window beyond its limit");
-                return;
-            }
-            stream_unblocked(s);
-        }
-    }
-}
-
-static void read_setting(connection *c, uint16_t name, uint32_t value, int64_t *window) {
-    if (name == SETTINGS_ENABLE_PUSH && value > 1) {
-        connection_fail(c, H2_PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
-    } else if (name == SETTINGS_INITIAL_WINDOW_SIZE && value > MAX_WINDOW) {
-        connection_fail(c, H2_FLOW_CONTROL_ERROR, "a window beyond its limit");
-    } else if (name == SETTINGS_INITIAL_WINDOW_SIZE) {
-        *window = value;
-    } else if (name == SETTINGS_MAX_FRAME_SIZE && (value < DEFAULT_FRAME || value > MAX_FRAME_SIZE)) {
-        connection_fail(c, H2_PROTOCOL_ERROR, "a frame size beyond its limits");
-    } else if (name == SETTINGS_MAX_FRAME_SIZE) {
-        c->frame = value < RECEIVED_FRAME ? value : RECEIVED_FRAME; /* larger ones would hold up other streams */
-    }
-}
-
-static void read_settings(connection *c, const frame *f) {
-    if (f->id != 0) {
-        connection_fail(c, H2_PROTOCOL_ERROR, "settings of a stream");
-        return;
-    }
-    if (f->size % SETTING_BYTES != 0 || (f->flags & FLAG_ACK && f->size > 0)) {
-        connection_fail(c, H2_FRAME_SIZE_ERROR, "settings of a wrong size");
-        return;
-    }
-    if (f->flags & FLAG_ACK) return;
-    if (f->size > MAX_SETTINGS * SETTING_BYTES) {
-        connection_fail(c, H2_ENHANCE_YOUR_CALM, "too many settings");
-        return;
-    }
-    int64_t window = c->initial_window;
-    for (size_t at = 0; at < f->size && !c->closing; at += SETTING_BYTES) {
-        const uint8_t *one = f->data + at;
-        read_setting(c, (uint16_t)(one[0] << 8 | one[1]), read32(one + 2), &window);
-    }
-    /* Only the last one counts, and it costs a walk over all streams. */
-    if (!c->closing && window != c->initial_window) set_initial_window(c, window);
-    if (!c->closing) connection_put_frame(c, FRAME_SETTINGS, FLAG_ACK, 0, NULL, 0);
-    connection_pump(c);
-}
-
-static void read_ping(connection *c, const frame *f) {
-    if (f->id != 0) {
-        connection_fail(c, H2_PROTOCOL_ERROR, "a ping of a stream");
-    } else if (f->size != 8) {
-        connection_fail(c, H2_FRAME_SIZE_ERROR, "a ping of a wrong size");
-    } else if (!(f->flags & FLAG_ACK)) {
-        connection_put_frame(c, FRAME_PING, FLAG_ACK, 0, f->data, f->size);
-    }
-}
-
-static void read_goaway(connection *c, const frame *f) {
-    if (f->id != 0) {
-        connection_fail(c, H2_PROTOCOL_ERROR, "a farewell of a stream");
-    } else if (f->size < 8) {
-        connection_fail(c, H2_FRAME_SIZE_ERROR, "a farewell of a wrong size");
-    }
-}
-
-static void read_window_update(connection *c, const frame *f) {
-    if (f->size != 4) {
-        connection_fail(c, H2_FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size");
-        return;
-    }
-    const int64_t more = read32(f->data) & MAX_WINDOW;
-    if (f->id == 0) {
-        c->send_window += more;
-        if (more == 0) {
-            connection_fail(c, H2_PROTOCOL_ERROR, "a window that opens by nothing");
-        } else if (c->send_window > MAX_WINDOW) {
-            connection_fail(c, H2_FLOW_CONTROL_ERROR, "a window beyond its limit");
-        }
-    } else {
-        stream *s = opened(c, f->id);
-        if (s == NULL) return;
-        s->send_window += more;
-        if (more == 0 || s->send_window > MAX_WINDOW) {
-            stream_reset(s, more == 0 ? H2_PROTOCOL_ERROR : H2_FLOW_CONTROL_ERROR);
-            return;
-        }
-        stream_unblocked(s);
-    }
-    connection_pump(c);
-}
+/* ---- Reading ----------------------------------------------------------------------------------------------- */
 
 static void read_frame(connection *c, const frame *f) {
     if (c->block_stream != 0 && (f->type != FRAME_CONTINUATION || f->id != c->block_stream)) {
         connection_fail(c, H2_PROTOCOL_ERROR, "another frame within a block of fields");
-        return;
-    }
-    switch (f->type) {
-        case FRAME_HEADERS: read_headers(c, f); break;
-        case FRAME_PRIORITY: read_priority(c, f); break;
-        case FRAME_RST_STREAM: read_reset(c, f); break;
-        case FRAME_SETTINGS: read_settings(c, f); break;
-        case FRAME_PUSH_PROMISE: connection_fail(c, H2_PROTOCOL_ERROR, "a client does not push"); break;
-        case FRAME_PING: read_ping(c, f); break;
-        case FRAME_GOAWAY: read_goaway(c, f); break;
-        case FRAME_WINDOW_UPDATE: read_window_update(c, f); break;
-        case FRAME_CONTINUATION:
-            if (c->block_stream != 0) {
-                read_continuation(c, f);
-            } else {
-                connection_fail(c, H2_PROTOCOL_ERROR, "fields that go on from nothing");
-            }
-            break;
-        default: break; /* an extension that nobody here knows */
+    } else if (f->type == FRAME_HEADERS) {
+        read_headers(c, f);
+    } else if (f->type == FRAME_CONTINUATION && c->block_stream == 0) {
+        connection_fail(c, H2_PROTOCOL_ERROR, "fields that go on from nothing");
+    } else if (f->type == FRAME_CONTINUATION) {
+        read_continuation(c, f);
+    } else {
+        control_read(c, f);
     }
 }
-
-/* ---- Reading ----------------------------------------------------------------------------------------------- */
 
 /* Compares the preface as far as it is there; returns the end of it. */
 static const uint8_t *read_preface(connection *c, const uint8_t *at, const uint8_t *end) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the parts of the front share. A request goes down, file by file: front.c (thread, sockets), front_connection.c
- * (HTTP/2 frames), front_call.c (gRPC: fields, messages, methods), then oip_answer or an event for the owner; its answer
- * goes out through front_stream.c (flow control) into the connection's buffer, which front.c sends. Nothing below
- * front.c knows a socket. Everything is done under the front's lock.
+ * What the parts of the front share. A request goes down, file by file: front_thread.c (sockets), front_connection.c
+ * (HTTP/2 frames; front_control.c for those that carry no call), front_fields.c and front_call.c (gRPC), then oip_answer,
+ * or front_events.c for the owner, who comes back through front.c. Its answer goes out through front_stream.c (flow
+ * control) into the connection's buffer, which front_thread.c sends. Nothing below that knows a socket. Everything is
+ * done under the front's lock.
  */
 #ifndef FRONT_CORE_H
 #define FRONT_CORE_H
@@ -270,9 +271,14 @@ int stream_answer(stream *s, const uint8_t *message, size_t size);     /* header
 void connection_pump(connection *c);                                   /* sends what windows permit */
 void stream_unblocked(stream *s);
 
-/* front_call.c */
+/* front_fields.c */
 int call_fields(connection *c, stream *s, const uint8_t *block, size_t size); /* 0 for a block that is no HPACK */
 int call_trailing(connection *c, stream *s, const uint8_t *block, size_t size);
+
+/* front_call.c */
+void call_refuse(stream *s, unsigned code, const char *why); /* with a status that the front itself finds */
+void call_refuse_stopping(stream *s);
+void call_refuse_http(stream *s, const char *status);
 void call_data(stream *s, const uint8_t *data, size_t size, int last); /* last: the caller sends nothing after it */
 void call_ended(stream *s); /* the caller has sent everything */
 void call_go_on(stream *s); /* its owner has read something */

@@ -90,5 +90,8 @@ void test_errors(void);
 void test_oip(void);
 void test_hpack(void);
 void test_front(void);
+void test_front_calls(void);
+void test_front_limits(void);
+void test_front_windows(void);
 
 #endif

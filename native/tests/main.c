@@ -18,6 +18,9 @@ int main(void) {
     run("dispatch", test_dispatch);
     run("oip", test_oip);
     run("hpack", test_hpack);
+    run("front calls", test_front_calls);
+    run("front windows", test_front_windows);
+    run("front limits", test_front_limits);
     run("front", test_front);
     for (int level = 0; level < LIAM_LEVELS; level++) {
         if (liam_set_level(level) != LIAM_OK) continue;
