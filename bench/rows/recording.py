@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import load, models
-from bench.figures import least, rate, ratio, turned
+from bench.figures import least, most, rate, ratio, turned
 from bench.setting import DIGITS_OUTPUTS, ready
 from neuralmesh import Client
 from neuralmesh.registry.v1 import resources_pb2
@@ -56,7 +56,11 @@ class Recording:
         )
         for target in self._targets:
             load.run(target, requests=setting.some(4_000), clients=16)
+        self._lost_before = self._lost()
         return ["receipts: every prediction; metrics: reported twice a second"]
+
+    def _lost(self) -> int:
+        return int(self._setting.client.node.list_receipts_page(MODEL, page_size=1).lost_receipts)
 
     def pair(self, number: int) -> list[Sample]:
         """Run both at one client and at 16."""
@@ -72,4 +76,4 @@ class Recording:
         return [
             least(f"answers/s of those without, c = {clients}", ratio(rounds, ON, OFF, rate, clients), 0.95)
             for clients in CLIENTS
-        ]
+        ] + [most("receipts that were lost", self._lost() - self._lost_before, 0)]

@@ -12,7 +12,7 @@
  *             events lives until the next front_take. What a caller passes is copied before the function returns, but for
  *             the codec and table of front_serve, which stay the caller's.
  *   Threads   Once it is started every function may be called from any thread; one at a time works, the front's own
- *             thread included. A front belongs to the process that made it: in a child it does nothing.
+ *             thread included. A front belongs to the process that made it: a child may only end it, which does nothing.
  *   Errors    Functions that may fail say so: negative errno values, or 0 where a call is gone.
  *   Fields    Metadata crosses in one form: for each field its name's size and its value's as two uint32_t of the
  *             machine, then name and value. Values of names in -bin are in base64, as they are on the wire.

@@ -113,7 +113,7 @@ class Front:
 
     @property
     def running(self) -> int:
-        """Calls that were handed over and are not finished, or are answered and not sent."""
+        """Calls that were handed over and are not finished, or are answered and not sent; for whoever looks on."""
         count: int = lib.front_running(self._front)
         return count
 

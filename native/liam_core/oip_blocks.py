@@ -180,10 +180,11 @@ class Receipts:
         return count
 
     def take(self) -> NDArray[Any]:
-        """Return the receipts held, in order, as a new array of RECEIPT, and hold none."""
-        order = np.arange(self.block.taken, self.block.written, dtype=np.uint64) % max(len(self._records), 1)
+        """Return the receipts held, in order, as a new array of RECEIPT; another thread may be writing more."""
+        written = self.block.written
+        order = np.arange(self.block.taken, written, dtype=np.uint64) % max(len(self._records), 1)
         taken = self._records[order.astype(np.intp)]
-        self.block.taken = self.block.written
+        self.block.taken = written
         return taken
 
 

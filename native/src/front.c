@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "front_thread.h"
@@ -29,12 +30,15 @@ front *front_new(const front_limits *limits) {
     pthread_once(&once, hpack_init);
     pthread_mutexattr_t adaptive; /* whoever meets a held lock waits a little before it sleeps: holds are short */
     pthread_mutexattr_init(&adaptive);
+#ifdef __GLIBC__
     pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
     pthread_mutex_init(&f->lock, &adaptive);
     pthread_mutexattr_destroy(&adaptive);
     f->owner = getpid();
     f->core.limits = *limits;
-    f->core.seed = (uint32_t)front_now() * UINT32_C(2654435761) | 1;
+    if (getrandom(&f->core.seed, sizeof f->core.seed, GRND_NONBLOCK) < 0) f->core.seed = (uint32_t)front_now();
+    f->core.seed |= 1;
     f->core.free_place = UINT32_MAX;
     f->core.scratch = malloc(HPACK_SCRATCH(BLOCK_BYTES));
     f->input = malloc(INPUT_BYTES);
@@ -234,8 +238,9 @@ static stream *answerable(front *f, uint64_t call) {
 static int sent(front *f, connection *c, uint32_t id, int status) {
     stream *s = status == 0 && !c->broken ? stream_find(c, id) : NULL;
     if (s != NULL) stream_fail(s);
+    const int swept = f->sweeping;
     thread_flush(f, c);
-    if (f->dead) thread_ring(f->wake);
+    if (f->dead || (f->sweeping && !swept)) thread_ring(f->wake);
     thread_tell(f);
     front_go_on(f);
     return status;

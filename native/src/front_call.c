@@ -33,7 +33,7 @@ void call_refuse_stopping(stream *s) {
 /* Answers what is no gRPC with a plain status. */
 void call_refuse_http(stream *s, const char *status) {
     uint8_t block[32], *end = hpack_put(block, (const uint8_t *)":status", 7, (const uint8_t *)status, strlen(status));
-    connection_put_frame(s->of, FRAME_HEADERS, FLAG_END_HEADERS | FLAG_END_STREAM, s->id, block, (size_t)(end - block));
+    connection_put_block(s->of, s->id, 1, block, (size_t)(end - block), NULL, 0);
     stream_close(s);
 }
 

@@ -250,6 +250,8 @@ void connection_clear(connection *c);                                  /* gives 
 int connection_owes(const connection *c); /* its caller has a message to finish, or an answer to read */
 void connection_charge(connection *c); /* for a call that its owner was given in vain; fails it when there are too many */
 void connection_reset(connection *c, uint32_t id, uint32_t code); /* RST_STREAM */
+int connection_put_block(connection *c, uint32_t id, int end, const uint8_t *first, size_t first_size,
+                         const uint8_t *second, size_t second_size); /* fields, in two parts */
 void connection_put_frame(connection *c, uint8_t type, uint8_t flags, uint32_t id, const uint8_t *data, size_t size);
 
 /* front_stream.c */

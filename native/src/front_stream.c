@@ -263,7 +263,7 @@ void stream_credit(stream *s, size_t bytes) {
 /* ---- Sending ----------------------------------------------------------------------------------------------- */
 
 /* Writes a block in two parts as HEADERS and, where it is larger than a frame, CONTINUATION. */
-static int put_block(connection *c, uint32_t id, int end, const uint8_t *first, size_t first_size, const uint8_t *second,
+int connection_put_block(connection *c, uint32_t id, int end, const uint8_t *first, size_t first_size, const uint8_t *second,
                      size_t second_size) {
     static const uint8_t empty_table = EMPTY_TABLE;
     size_t update = !c->spoken, left = update + first_size + second_size;
@@ -293,7 +293,7 @@ static int put_block(connection *c, uint32_t id, int end, const uint8_t *first, 
 
 int stream_headers(stream *s, const uint8_t *block, size_t size, int end) {
     s->begun = 1;
-    return put_block(s->of, s->id, end, headers_block, HEADERS_SIZE, block, size);
+    return connection_put_block(s->of, s->id, end, headers_block, HEADERS_SIZE, block, size);
 }
 
 /* How much of so many bytes may go into a frame now. */
@@ -343,7 +343,7 @@ int stream_trailers(stream *s, const uint8_t *block, size_t size) {
         s->of->broken = 1;
         return 0;
     }
-    const int done = s->begun ? put_block(s->of, s->id, 1, block, size, NULL, 0) : stream_headers(s, block, size, 1);
+    const int done = s->begun ? connection_put_block(s->of, s->id, 1, block, size, NULL, 0) : stream_headers(s, block, size, 1);
     finished(s);
     return done;
 }
@@ -384,7 +384,7 @@ static void pump(stream *s, size_t now) {
     if (left > 0) {
         wait_in_line(s);
     } else if (s->phase == FINISHING) {
-        put_block(c, s->id, 1, buffer_at(&s->trailers), buffer_size(&s->trailers), NULL, 0);
+        connection_put_block(c, s->id, 1, buffer_at(&s->trailers), buffer_size(&s->trailers), NULL, 0);
         finished(s);
     }
 }

@@ -18,6 +18,7 @@
 
 #define READY 128   /* what is worked off before others may hold the lock, unless they want to */
 #define ACCEPTED 64 /* at a time */
+#define FED_BYTES ((size_t)1 << 16) /* of a connection, likewise */
 #define SWEEP_MS 100
 #define STALLED_NS INT64_C(300000000000) /* a caller that neither sends nor reads what is under way is let go */
 
@@ -140,7 +141,14 @@ static void receive(front *f, connection *c) {
         return;
     }
     c->moved_ns = front_now();
-    if (!c->closing) connection_feed(c, f->input, (size_t)size);
+    for (size_t at = 0, here; at < (size_t)size && !c->closing && !c->broken && !c->dead; at += here) {
+        if (at > 0 && atomic_load(&f->waiting) > 0) {
+            pthread_mutex_unlock(&f->lock);
+            hold_after_others(f);
+        }
+        here = (size_t)size - at < FED_BYTES ? (size_t)size - at : FED_BYTES;
+        if (!c->dead) connection_feed(c, f->input + at, here);
+    }
 }
 
 static void accept_from(front *f, listener *l) {

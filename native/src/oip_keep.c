@@ -60,7 +60,8 @@ void oip_hash_output(oip_sha256 *hash, const oip_spec *spec, const int64_t *shap
 
 void oip_keep_receipt(oip_receipts *receipts, const oip_route *route, const uint8_t *id, const uint8_t *request,
                       size_t request_size, oip_sha256 *outputs) {
-    if (receipts->written - receipts->taken >= receipts->capacity) {
+    /* Whoever takes them may be another thread: it moves `taken` after it has read, and reads what `written` covers. */
+    if (receipts->written - __atomic_load_n(&receipts->taken, __ATOMIC_ACQUIRE) >= receipts->capacity) {
         receipts->dropped++;
         return;
     }
@@ -74,5 +75,5 @@ void oip_keep_receipt(oip_receipts *receipts, const oip_route *route, const uint
     record->owner = route->owner;
     record->flags = route->flags;
     record->reserved = 0;
-    receipts->written++;
+    __atomic_store_n(&receipts->written, receipts->written + 1, __ATOMIC_RELEASE);
 }

@@ -132,14 +132,34 @@ def test_both_count_keep_and_number_together(tmp_path: Path) -> None:
     assert (mine.prediction_ids, fronts.prediction_ids) == (ids[::2], ids[1::2])
     assert mine.raw == fronts.raw
     assert fronts.activity is activity
-    holds = front.holds
     records = node.hot.drain_receipts()
-    assert front.holds == holds + 1
     assert ["nm1.edge." + base64.urlsafe_b64encode(one["id"]).decode() for one in records] == ids[::2] + ids[1::2]
     assert set(records["owner"]) == {activity.owner}
     assert len(node.hot.drain_receipts()) == 0
     node.activity.forget_labels()
     assert node.activity.labels() == ()
+
+
+def dropped(node: Node) -> int:
+    """Return how many receipts found no room, of both."""
+    return node.hot._receipts.dropped + node.hot._attached.receipts.dropped
+
+
+def test_receipts_are_taken_while_others_are_written(tmp_path: Path) -> None:
+    """The front goes on writing while its receipts are drained: each is taken once, as a whole and in order."""
+    node = Node(network(tmp_path), room=64)
+    front = attached(node)
+    data, ids = request().SerializeToString(), []
+    writer = threading.Thread(target=lambda: ids.extend(issued(front.answer(data)) for _ in range(5000)))
+    writer.start()
+    taken = []
+    while writer.is_alive() or len(node.hot._attached.receipts):
+        taken += ["nm1.edge." + base64.urlsafe_b64encode(one["id"]).decode() for one in node.hot.drain_receipts()]
+    writer.join()
+    kept = set(taken)
+    assert len(kept) == len(taken) > 64
+    assert taken == [text for text in ids if text in kept]
+    assert len(taken) + dropped(node) == 5000
 
 
 def test_what_finds_no_room_is_counted_of_both(tmp_path: Path) -> None:
@@ -149,7 +169,7 @@ def test_what_finds_no_room_is_counted_of_both(tmp_path: Path) -> None:
     data = request().SerializeToString()
     loop = [issued(node.hot.answer(data)) for _ in range(3)]
     fronts = [issued(front.answer(data)) for _ in range(5)]
-    assert node.hot.dropped_receipts == 1 + 3
+    assert dropped(node) == 1 + 3
     assert len(node.hot.drain_receipts()) == 4
     assert [batch.prediction_ids for batch in node.activity.labels()] == [loop, fronts[:1]]
     assert node.activity.dropped_labels == 1
@@ -253,7 +273,7 @@ def test_a_kill_loses_no_count_of_either_ring(tmp_path: Path) -> None:
         node.hot.answer(data)
     for _ in range(7):
         front.answer(data)
-    assert folder.ledger.lost == node.hot.dropped_receipts == 1 + 5
+    assert folder.ledger.lost == dropped(node) == 1 + 5
     following_process = ReceiptFolder(tmp_path).ledger
     assert (following_process.gap, following_process.lost) == (4, 10)
 

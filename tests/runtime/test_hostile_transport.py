@@ -112,6 +112,27 @@ async def test_a_message_beyond_the_limit_is_refused_and_forgotten(server: Serve
         assert await channel.unary_unary(INFER)(b"honest", timeout=10) == b"honest"
 
 
+@pytest.mark.parametrize("path", [INFER, STREAM])
+async def test_an_answer_beyond_the_limit_is_an_error_of_its_call_alone(transport: str, path: str) -> None:
+    """A handler that returns more than a message may have ends its call with RESOURCE_EXHAUSTED, and no other."""
+
+    async def answer(data: bytes, context: object) -> bytes:
+        return b"x" * (MAX_MESSAGE_BYTES + 1) if data == b"large" else data
+
+    server = make_server(answer, drain_seconds=0.2, transport=transport)
+    await server.start()
+    options = [("grpc.max_receive_message_length", -1)]
+    async with grpc.aio.insecure_channel(str(server.endpoint), options=options) as channel:
+        call = channel.unary_unary(INFER)(b"large", timeout=30)
+        if path == STREAM:
+            call = channel.stream_stream(STREAM)(iter([b"large"]), timeout=30)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await anext(aiter(call))
+        assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await assert_serves(server)
+    await server.stop()
+
+
 async def test_requests_that_never_end_hold_up_nobody(server: Server, hostile: Hostile) -> None:
     """Hundreds of calls whose bodies stop half way, and greetings that stop half way, leave the others served."""
     before = resident()

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from liam_core import front
 from neuralmesh import exceptions
 from neuralmesh_server.cli.rendering import count_text, size_text
-from neuralmesh_server.settings import Endpoint
+from neuralmesh_server.settings import GRPC, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -134,12 +135,20 @@ def libraries() -> list[Finding]:
 
 
 def transport(environ: Mapping[str, str]) -> Finding:
-    """Check that the transport's experiment is set, without which it is half as fast."""
+    """Say what servers started from here listen with; grpcio's server needs an experiment, or is half as fast."""
+    why = ""
+    if not front.AVAILABLE:
+        why = "the native front knows Linux alone"
+    elif environ.get("NEURALMESH_TRANSPORT") == GRPC:
+        why = "NEURALMESH_TRANSPORT=grpc"
+    elif environ.get("NEURALMESH_TLS_CERT"):
+        why = "TLS"
+    if not why:
+        return Finding("transport", OK, "the native front listens")
     wanted = "-event_engine_listener"
-    experiments = environ.get("GRPC_EXPERIMENTS", "")
-    if wanted in experiments.split(","):
-        return Finding("transport", OK, f"GRPC_EXPERIMENTS={experiments}")
-    return Finding("transport", FAIL, f"GRPC_EXPERIMENTS does not hold {wanted}")
+    if wanted in environ.get("GRPC_EXPERIMENTS", "").split(","):
+        return Finding("transport", OK, f"grpcio's server listens: {why}")
+    return Finding("transport", FAIL, f"grpcio's server listens ({why}), and GRPC_EXPERIMENTS does not hold {wanted}")
 
 
 def services(client: Client) -> list[Finding]:

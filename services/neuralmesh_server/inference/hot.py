@@ -161,21 +161,13 @@ class Hot:
     def drain_receipts(self) -> NDArray[Any]:
         """Return the digest receipts written since the last call, as records of `liam_core.oip.RECEIPT`."""
         taken = self._receipts.take()
-        if self._attached is None or not len(self._attached.receipts):
+        if self._attached is None:
             return taken
-        with self.held():
-            front = self._attached.receipts.take()
-        return np.concatenate((taken, front), dtype=oip.RECEIPT)
+        return np.concatenate((taken, self._attached.receipts.take()), dtype=oip.RECEIPT)
 
     def answerer(self, owner: int) -> Answerer:
         """Return what the owner of a receipt stands for, also when it is not loaded any more."""
         return self._answerers[owner]
-
-    @property
-    def dropped_receipts(self) -> int:
-        """How many receipts found no room because nobody drained them."""
-        front = 0 if self._attached is None else self._attached.receipts.dropped
-        return self._receipts.dropped + front
 
     def _run(self, data: bytes) -> bytes | None:
         call = self._call

@@ -1,4 +1,4 @@
-"""One call that the native front handed over, as handlers know calls: the part of grpcio's context that they use."""
+"""One call that the native front handed over, with the part of grpcio's context that handlers may use."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import grpc
 from liam_core.front import MESSAGE_BYTES, fields_of, unpack_fields
 from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.runtime import compression
+from neuralmesh_server.runtime.transport import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -125,7 +126,7 @@ class FrontCall:
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> None:
         """Finish with a status; raises grpcio's AbortError, by which a handler ends."""
-        if not self._heard:
+        if not self._heard and self._changed is None:
             self._changed = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._changed], timeout=FIRST_WORD_SECONDS)
         self.finish(code.value[0], details, trailing_metadata)
@@ -144,8 +145,10 @@ class FrontCall:
         return next((value.decode("ascii", "replace") for name, value in fields if name == _ENCODING), "")
 
     def answer(self, message: bytes) -> None:
-        """Finish with a message and the status OK."""
-        if not self.finished:
+        """Finish with a message and the status OK, or RESOURCE_EXHAUSTED where it is larger than a message may be."""
+        if len(message) > MAX_MESSAGE_BYTES:
+            self._finish_too_large()
+        elif not self.finished:
             if self._trailing:
                 self._front.send(self.number, message)
                 self.finish(0)
@@ -163,6 +166,9 @@ class FrontCall:
 
     async def send(self, message: bytes) -> None:
         """Send a message of a stream; returns when the caller has room for another."""
+        if len(message) > MAX_MESSAGE_BYTES:
+            self._finish_too_large()
+            raise grpc.aio.AbortError
         status = self._front.send(self.number, message)
         if status == 0:
             raise asyncio.CancelledError  # it is gone, and that event waits to be taken
@@ -219,6 +225,10 @@ class FrontCall:
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self)
+
+    def _finish_too_large(self) -> None:
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        self.finish(code, f"the answer has more than {MAX_MESSAGE_BYTES} bytes")
 
     def _wake(self) -> None:
         self._heard = True

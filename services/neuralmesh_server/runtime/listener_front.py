@@ -40,6 +40,9 @@ FAREWELL_SECONDS = 0.5
 """How long connections may take, when all calls are done, to read what was sent."""
 BACKLOG = 1024
 
+_WILDCARDS = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - names of what settings permit
+_NO_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
 _SMALL = 1 << 16
 """Bytes of a message that may stay in the front's memory until the next event."""
 _BATCHES = 8
@@ -86,6 +89,7 @@ class FrontListener:
         self._methods: list[_Method] = []
         self._calls: dict[int, FrontCall] = {}
         self._idle = asyncio.Event()
+        self._closing = False
         self._started = False
 
     async def start(self, offer: Offer) -> int:
@@ -121,10 +125,11 @@ class FrontListener:
             return
         self._started = False
         loop = asyncio.get_running_loop()
-        stopping = to_status(UnavailableError("NOT_SERVING", "this server is stopping"))
+        stopping = to_status(_stopping())
         self.front.refuse(status_fields(stopping.code.value[0], stopping.details, stopping.trailing_metadata or ()))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), self._settings.drain_seconds)
+        self._closing = True
         # What is left has run in part, so that its callers hear CANCELLED and not what they may repeat.
         left = [call.task for call in self._calls.values() if call.task is not None]
         for task in left:
@@ -141,6 +146,7 @@ class FrontListener:
         for _ in range(_BATCHES):
             if not self._work_off():
                 return
+        asyncio.get_running_loop().call_soon(self._happened)
 
     def _work_off(self) -> bool:
         """Work off the next events; returns whether to come back: for more of them, or to let go of large ones."""
@@ -166,9 +172,15 @@ class FrontListener:
         if flags & BEGUN and method.quick is not None:
             answer = method.quick(data)
             if answer is not None:
-                self.front.answer(event.call, answer)
+                if len(answer) > _SMALL:
+                    FrontCall(self.front, event).answer(answer)
+                else:
+                    self.front.answer(event.call, answer)
                 return
         call = FrontCall(self.front, event, streaming=method.handler.request_streaming)
+        if self._closing:  # the time to drain is over: it is not begun
+            self._refuse(call, _stopping())
+            return
         self._calls[call.number] = call
         work = self._serve(method, call, data, compressed=bool(flags & COMPRESSED))
         call.task = asyncio.get_running_loop().create_task(work)
@@ -272,22 +284,47 @@ def _methods(offer: Offer) -> Iterator[tuple[str, int, grpc.RpcMethodHandler]]:
                 yield path, _KINDS.get(path, kind), handler
 
 
+def _stopping() -> NeuralMeshError:
+    return UnavailableError("NOT_SERVING", "this server is stopping")
+
+
 def _tcp_sockets(host: str, port: int, *, shared: bool) -> list[socket.socket]:
-    """Return listening sockets on every address of a host, all on one port."""
+    """Return listening sockets on every address of a host, all on one port; wildcards stand for both families."""
+    if host in _WILDCARDS:
+        try:
+            return _named_sockets("::", port, shared=shared)
+        except OSError as error:
+            if error.errno not in _NO_FAMILY:
+                raise _not_bound(host, port, error) from error
+            host = "0.0.0.0"  # noqa: S104 - it was asked for
+    try:
+        return _named_sockets(host.strip("[]"), port, shared=shared)
+    except OSError as error:
+        raise _not_bound(host, port, error) from error
+
+
+def _not_bound(host: str, port: int, error: OSError) -> SettingsError:
+    why = "the port is taken or not permitted"
+    if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+        why = error.strerror or str(error)
+    return SettingsError(f"cannot listen on {host}:{port}: {why}")
+
+
+def _named_sockets(host: str, port: int, *, shared: bool) -> list[socket.socket]:
     found: list[socket.socket] = []
     try:
-        entries = socket.getaddrinfo(host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        entries = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in dict.fromkeys(entries):
             bound = found[0].getsockname()[1] if found else port
             try:
                 found.append(_tcp_socket(family, kind, protocol, (address[0], bound, *address[2:]), shared=shared))
             except OSError as error:
-                if not found or error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                if not found or error.errno not in _NO_FAMILY:
                     raise
-    except OSError as error:
+    except OSError:
         for one in found:
             one.close()
-        raise SettingsError(f"cannot listen on {host}:{port}: the port is taken or not permitted") from error
+        raise
     return found
 
 
@@ -316,5 +353,5 @@ def _unix_socket(path: str) -> socket.socket:
         made.listen(BACKLOG)
     except OSError as error:
         made.close()
-        raise SettingsError(f"cannot listen on unix:{path}: not permitted") from error
+        raise SettingsError(f"cannot listen on unix:{path}: {error.strerror or error}") from error
     return made
