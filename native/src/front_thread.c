@@ -250,10 +250,10 @@ static int is_over(front *f) {
     for (connection *c = f->core.first; c != NULL; c = c->next) {
         if (c->dead) continue;
         over = 0;
-        if (!c->closing && buffer_size(&c->output) == 0 && !c->sending) {
-            c->closing = 1;
-            c->until_ns = f->stop_ns;
-        }
+        thread_flush(f, c);
+        if (c->dead || c->closing || c->sending || buffer_size(&c->output) > 0) continue;
+        c->closing = 1;
+        c->until_ns = f->stop_ns;
         thread_flush(f, c);
     }
     return over || front_now() >= f->stop_ns;

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from neuralmesh_server.cli import exit_codes
+from neuralmesh_server.cli.checkup import transport
 from tests.cli.processes import PROGRAM, clean_environment
 
 COMMANDS = [
@@ -134,6 +135,18 @@ def test_the_doctor_says_that_nothing_runs(commands, tmp_path):
     assert {findings[name]["status"] for name in ("kernel", "sqlite", "clock", "grpcio", "transport")} == {"ok"}
     assert list(tmp_path.iterdir()) == []
     assert "self-test" in commands.run("doctor", "--data", tmp_path, *nowhere).stdout
+
+
+def test_the_doctor_says_who_listens():
+    """The native front where it can; else grpcio's server and why, which needs its experiment."""
+    experiment = {"GRPC_EXPERIMENTS": "-event_engine_listener"}
+    found = [
+        transport(environ)
+        for environ in ({}, {"NEURALMESH_TRANSPORT": "grpc", **experiment}, {"NEURALMESH_TLS_CERT": "cert.pem"})
+    ]
+    assert [one.status for one in found] == ["ok", "ok", "fail"]
+    for one, words in zip(found, ("native front", "NEURALMESH_TRANSPORT=grpc", "(TLS)"), strict=True):
+        assert words in one.detail
 
 
 def test_the_doctor_fails_where_something_is_wrong(commands, tmp_path):

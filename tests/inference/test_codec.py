@@ -270,10 +270,10 @@ def test_receipts_beyond_the_room_are_counted(network: BinaryNetwork) -> None:
 
     issued = [answered() for _ in range(5)]
     assert [record["id"].tobytes() for record in node.hot.drain_receipts()] == issued[:3]
-    assert node.hot.dropped_receipts == 2
+    assert node.hot._receipts.dropped == 2
     following = answered()
     assert [record["id"].tobytes() for record in node.hot.drain_receipts()] == [following]
-    assert node.hot.dropped_receipts == 2
+    assert node.hot._receipts.dropped == 2
 
 
 def test_a_share_of_predictions_gets_receipts(network: BinaryNetwork) -> None:

@@ -732,6 +732,16 @@ async def test_messages_come_back_however_they_are_divided(
             assert (await peer.reply(stream)).messages() == [message]
 
 
+async def test_a_call_that_comes_when_the_drain_is_over_is_not_begun(server: Server, handler: Handler) -> None:
+    """What was still in the queue then is refused: its handler is not asked, and its caller may repeat it."""
+    server._listener._closing = True
+    async with grpc.aio.insecure_channel(str(server.endpoint)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError, match="this server is stopping") as raised:
+            await channel.unary_unary(INFER)(b"x", timeout=10)
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert handler.entered == 0
+
+
 # ---- Addresses
 
 
