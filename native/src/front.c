@@ -228,18 +228,30 @@ int front_refuse(front *f, const uint8_t *fields, size_t fields_bytes) {
     return status;
 }
 
-/* The stream of a call that can still be answered. */
-static stream *answerable(front *f, uint64_t call) {
+/* A call that its owner has in hand, with the front held; `done` lets go of it. The stream may end under what is sent, so
+ * that it is found again by its number. */
+typedef struct {
+    front *front;
+    stream *stream; /* NULL when the call is gone: nothing is held then */
+    connection *of;
+    uint32_t id;
+} hand;
+
+static hand take_in_hand(front *f, uint64_t call) {
+    front_hold(f);
     stream *s = event_stream(&f->core, call);
-    return s != NULL && s->phase == HANDED ? s : NULL;
+    if (s != NULL && s->phase == HANDED) return (hand){f, s, s->of, s->id};
+    front_go_on(f);
+    return (hand){f, NULL, NULL, 0};
 }
 
-/* Sends what a call's owner wrote, to the stream of this number; its answer has failed where the status is 0. */
-static int sent(front *f, connection *c, uint32_t id, int status) {
-    stream *s = status == 0 && !c->broken ? stream_find(c, id) : NULL;
+/* Sends what was written for a call and lets go of the front; where the status is 0 the answer has failed. */
+static int done(hand h, int status) {
+    front *f = h.front;
+    stream *s = status == 0 && !h.of->broken ? stream_find(h.of, h.id) : NULL;
     if (s != NULL) stream_fail(s);
     const int swept = f->sweeping;
-    thread_flush(f, c);
+    thread_flush(f, h.of);
     if (f->dead || (f->sweeping && !swept)) thread_ring(f->wake);
     thread_tell(f);
     front_go_on(f);
@@ -247,71 +259,48 @@ static int sent(front *f, connection *c, uint32_t id, int status) {
 }
 
 int front_answer(front *f, uint64_t call, const uint8_t *message, size_t size) {
-    front_hold(f);
-    stream *s = answerable(f, call);
-    if (s == NULL) {
-        front_go_on(f);
-        return 0;
-    }
-    connection *c = s->of;
-    const uint32_t id = s->id;
-    return sent(f, c, id, stream_answer(s, message, size));
+    const hand h = take_in_hand(f, call);
+    return h.stream == NULL ? 0 : done(h, stream_answer(h.stream, message, size));
 }
 
 int front_begin(front *f, uint64_t call, const uint8_t *fields, size_t fields_bytes) {
-    front_hold(f);
-    stream *s = answerable(f, call);
-    if (s == NULL || s->begun) {
+    const hand h = take_in_hand(f, call);
+    stream *s = h.stream;
+    if (s == NULL) return 0;
+    if (s->begun) {
         front_go_on(f);
         return 0;
     }
-    connection *c = s->of;
-    const uint32_t id = s->id;
-    return sent(f, c, id, write_block(&f->core, fields, fields_bytes) &&
-                          stream_headers(s, buffer_at(&f->core.block), buffer_size(&f->core.block), 0));
+    return done(h, write_block(&f->core, fields, fields_bytes) &&
+                       stream_headers(s, buffer_at(&f->core.block), buffer_size(&f->core.block), 0));
 }
 
 int front_send(front *f, uint64_t call, const uint8_t *message, size_t size) {
-    front_hold(f);
-    stream *s = answerable(f, call);
-    if (s == NULL) {
-        front_go_on(f);
-        return 0;
-    }
-    connection *c = s->of;
-    const uint32_t id = s->id;
+    const hand h = take_in_hand(f, call);
+    stream *s = h.stream;
+    if (s == NULL) return 0;
     int status = (s->begun || stream_headers(s, NULL, 0, 0)) && stream_data(s, message, size);
     if (s->owed > 0) s->owed--;
     if (status && buffer_size(&s->pending) > PENDING_BYTES) {
         s->told = 1;
         status = 2;
     }
-    return sent(f, c, id, status);
+    return done(h, status);
 }
 
 int front_finish(front *f, uint64_t call, const uint8_t *fields, size_t fields_bytes) {
-    front_hold(f);
-    stream *s = answerable(f, call);
-    if (s == NULL) {
-        front_go_on(f);
-        return 0;
-    }
-    connection *c = s->of;
-    const uint32_t id = s->id;
-    return sent(f, c, id, write_block(&f->core, fields, fields_bytes) &&
-                          stream_trailers(s, buffer_at(&f->core.block), buffer_size(&f->core.block)));
+    const hand h = take_in_hand(f, call);
+    return h.stream == NULL ? 0
+                            : done(h, write_block(&f->core, fields, fields_bytes) &&
+                                          stream_trailers(h.stream, buffer_at(&f->core.block),
+                                                          buffer_size(&f->core.block)));
 }
 
 int front_read(front *f, uint64_t call, size_t bytes) {
-    front_hold(f);
-    stream *s = answerable(f, call);
-    if (s == NULL) {
-        front_go_on(f);
-        return 0;
-    }
-    connection *c = s->of;
-    const uint32_t id = s->id;
+    const hand h = take_in_hand(f, call);
+    stream *s = h.stream;
+    if (s == NULL) return 0;
     s->unread -= bytes < s->unread ? bytes : s->unread;
     call_go_on(s);
-    return sent(f, c, id, 1);
+    return done(h, 1);
 }

@@ -17,7 +17,10 @@ static void run(const char *name, void (*test)(void)) {
 int main(void) {
     run("dispatch", test_dispatch);
     run("oip", test_oip);
-    run("hpack", test_hpack);
+    run("hpack examples", test_hpack_examples);
+    run("hpack huffman", test_hpack_huffman);
+    run("hpack blocks", test_hpack_blocks);
+    run("hpack table", test_hpack_table);
     run("front calls", test_front_calls);
     run("front windows", test_front_windows);
     run("front limits", test_front_limits);

@@ -9,9 +9,7 @@ from tests.runtime.echo import INFER, make_server
 from .conftest import TOOLS
 
 AT_ONCE = "a plain request is answered with 405 before the frame that matters is read, and its stream is closed then"
-PLAIN = (
-    "a plain request with a body is answered with 415 when its fields are read; for calls it is tested in test_front.c"
-)
+PLAIN = "a plain request with a body is answered with 415 when its fields are read; for calls see test_front_calls.c"
 FAILS = {
     ("generic/2", "Sends a WINDOW_UPDATE frame on half-closed (remote) stream"): AT_ONCE,
     ("generic/2", "Sends a PRIORITY frame on half-closed (remote) stream"): AT_ONCE,
