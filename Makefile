@@ -9,7 +9,7 @@ TOOLS := .tools
 TOOLS_STAMP := $(TOOLS)/.stamp
 PEERS_STAMP := $(TOOLS)/peers/.stamp
 
-NATIVE := $(wildcard native/src/*.c native/src/*.h native/include/*.h native/liam_core/_build.py)
+NATIVE := $(wildcard native/src/*/*.c native/src/*/*.h native/include/*.h native/liam_core/_build.py)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * LIAM: binary algebra on bit-packed matrices. This header is the whole C ABI.
+ * LIAM: binary algebra on bit-packed matrices. This header has the conventions, dispatch, packing, products and
+ * networks; beside it stand the headers of the other families, which keep the same conventions.
  *
  * Conventions
  *   Bits      A row of nbits bits is ceil(nbits / 64) words of uint64_t, least significant bit first: bit j is
@@ -57,10 +58,11 @@ typedef enum liam_status {
 typedef enum liam_level_id {
     LIAM_SCALAR = 0, /* portable C, deliberately naive: the reference */
     LIAM_AVX2 = 1,   /* AVX2 */
-    LIAM_AVX512 = 2  /* AVX-512 F, BW, VL, DQ and VPOPCNTDQ */
+    LIAM_AVX512 = 2, /* AVX-512 F, BW, VL, DQ and VPOPCNTDQ */
+    LIAM_GFNI = 3    /* and VBMI and GFNI, which GF(2) needs to be fast */
 } liam_level_id;
 
-#define LIAM_LEVELS 3
+#define LIAM_LEVELS 4
 
 /* CPU features found by CPUID and usable by XGETBV, as bits of liam_cpu_features(). */
 #define LIAM_CPU_AVX2 1
@@ -70,6 +72,7 @@ typedef enum liam_level_id {
 #define LIAM_CPU_AVX512DQ 16
 #define LIAM_CPU_AVX512VPOPCNTDQ 32
 #define LIAM_CPU_GFNI 64
+#define LIAM_CPU_AVX512VBMI 128
 
 /* ---- Start-up and dispatch -------------------------------------------------------------------------------- */
 
@@ -80,7 +83,7 @@ uint32_t liam_abi_version(void);
 const char *liam_status_text(int status);
 
 /* Chooses the level: the best one this machine runs, or the one named by the environment variable LIAM_SIMD
- * (scalar, avx2 or avx512; unset and empty mean the best one). Then runs the self-test on it.
+ * (scalar, avx2, avx512 or gfni; unset and empty mean the best one). Then runs the self-test on it.
  * Before the first successful call, and after a failed one, the scalar level is in use. Call again to re-read the
  * environment. LIAM_ERR_UNSUPPORTED: LIAM_SIMD has another value or names a level that this machine cannot run.
  * LIAM_ERR_SELF_TEST: the level computed wrong bits here. */
@@ -98,7 +101,7 @@ int liam_level_forced(void);
 /* 1 if this machine runs the level, else 0, also for values that are no level. */
 int liam_level_supported(int level);
 
-/* "scalar", "avx2" or "avx512", or NULL for a value that is no level. */
+/* "scalar", "avx2", "avx512" or "gfni", or NULL for a value that is no level. */
 const char *liam_level_name(int level);
 
 /* Puts a level into use, for tests and benchmarks. Calls that are under way finish on the level they began with.

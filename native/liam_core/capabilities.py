@@ -23,6 +23,7 @@ _FEATURES: Final[tuple[tuple[str, int], ...]] = (
     ("avx512dq", lib.LIAM_CPU_AVX512DQ),
     ("avx512_vpopcntdq", lib.LIAM_CPU_AVX512VPOPCNTDQ),
     ("gfni", lib.LIAM_CPU_GFNI),
+    ("avx512_vbmi", lib.LIAM_CPU_AVX512VBMI),
 )
 
 
@@ -31,7 +32,7 @@ class Capabilities:
     """A snapshot of the kernel's state."""
 
     level: str
-    """The level in use: scalar, avx2 or avx512."""
+    """The level in use: scalar, avx2, avx512 or gfni."""
     forced: bool
     """Whether the environment variable LIAM_SIMD chose it at start-up."""
     supported: tuple[str, ...]

@@ -54,7 +54,7 @@ static void run_block(const kernels *table, const liam_network *net, const char 
         job.thresholds = at(net, net->layers[index].first);
         job.out = next;
         job.out_stride = net->row_words;
-        table->xnor_threshold(&job);
+        table->xnor->threshold(&job);
         next = bits;
         bits = job.out;
     }
@@ -65,7 +65,7 @@ static void run_block(const kernels *table, const liam_network *net, const char 
     job.bias = at(net, head->second);
     job.out = scores;
     job.out_stride = head->outputs;
-    table->xnor_scale(&job);
+    table->xnor->scale(&job);
 
     for (size_t i = 0; i < rows; i++) {
         const int64_t best = argmax(scores + i * head->outputs * sizeof(float), head->outputs);

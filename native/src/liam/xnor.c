@@ -82,7 +82,7 @@ int liam_xnor_dot(const uint64_t *a, size_t m, size_t a_stride, const void *prep
     const xnor_job job = {.a = a, .m = m, .a_stride = a_stride, .panels = prepared, .n = n, .nbits = nbits,
                           .out = out, .out_stride = out_stride};
     const int status = check_job(&job, n, sizeof *out, 1);
-    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor_dot, liam_xnor_dot_scalar);
+    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor->dot, liam_xnor_scalar.dot);
 }
 
 int liam_xnor_threshold(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n, size_t nbits,
@@ -90,7 +90,7 @@ int liam_xnor_threshold(const uint64_t *a, size_t m, size_t a_stride, const void
     const xnor_job job = {.a = a, .m = m, .a_stride = a_stride, .panels = prepared, .n = n, .nbits = nbits,
                           .thresholds = thresholds, .out = out, .out_stride = out_stride};
     const int status = check_job(&job, liam_words(n), sizeof *out, thresholds != NULL);
-    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor_threshold, liam_xnor_threshold_scalar);
+    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor->threshold, liam_xnor_scalar.threshold);
 }
 
 int liam_xnor_scale(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n, size_t nbits,
@@ -98,5 +98,5 @@ int liam_xnor_scale(const uint64_t *a, size_t m, size_t a_stride, const void *pr
     const xnor_job job = {.a = a, .m = m, .a_stride = a_stride, .panels = prepared, .n = n, .nbits = nbits,
                           .scale = scale, .bias = bias, .out = out, .out_stride = out_stride};
     const int status = check_job(&job, n, sizeof *out, scale != NULL && bias != NULL);
-    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor_scale, liam_xnor_scale_scalar);
+    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor->scale, liam_xnor_scalar.scale);
 }

@@ -33,4 +33,8 @@ struct liam_network {
     network_layer layers[LIAM_MAX_HIDDEN_LAYERS + 1]; /* hidden layers, then the head */
 };
 
+/* liam_network_run on a table, with arguments that have been checked. */
+void liam_network_run_on(const kernels *table, const liam_network *net, const void *x, size_t rows, void *label,
+                         void *scores, void *scratch);
+
 #endif

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "kernels.h"
+#include "encode_kernels.h"
 
 void liam_encode_scalar(const encoder *e, const void *x, size_t rows, uint64_t *out, size_t out_stride) {
     for (size_t i = 0; i < rows; i++) {

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "kernels.h"
+#include "xnor_kernels.h"
 #include "sizes.h"
 
 static int32_t popcount(uint64_t v) {
@@ -26,14 +26,14 @@ static int32_t dot(const xnor_job *job, size_t i, size_t j) {
     return (int32_t)job->nbits - 2 * different;
 }
 
-void liam_xnor_dot_scalar(const xnor_job *job) {
+static void to_dot(const xnor_job *job) {
     for (size_t i = 0; i < job->m; i++) {
         int32_t *row = (int32_t *)job->out + i * job->out_stride;
         for (size_t j = 0; j < job->n; j++) row[j] = dot(job, i, j);
     }
 }
 
-void liam_xnor_threshold_scalar(const xnor_job *job) {
+static void to_threshold(const xnor_job *job) {
     for (size_t i = 0; i < job->m; i++) {
         uint64_t *row = (uint64_t *)job->out + i * job->out_stride;
         for (size_t w = 0; w < words_of(job->n); w++) row[w] = 0;
@@ -43,7 +43,7 @@ void liam_xnor_threshold_scalar(const xnor_job *job) {
     }
 }
 
-void liam_xnor_scale_scalar(const xnor_job *job) {
+static void to_scale(const xnor_job *job) {
     for (size_t i = 0; i < job->m; i++) {
         char *row = (char *)job->out + i * job->out_stride * sizeof(float);
         for (size_t j = 0; j < job->n; j++) {
@@ -53,3 +53,5 @@ void liam_xnor_scale_scalar(const xnor_job *job) {
         }
     }
 }
+
+const xnor_kernels liam_xnor_scalar = {.dot = to_dot, .threshold = to_threshold, .scale = to_scale};

@@ -8,25 +8,38 @@
 
 #include "cpu.h"
 #include "kernels.h"
+#include "self_test.h"
 
-#define AVX512_FEATURES                                                                      \
+#define AVX512_FEATURES                                                                             \
     (LIAM_CPU_AVX2 | LIAM_CPU_AVX512F | LIAM_CPU_AVX512BW | LIAM_CPU_AVX512VL | LIAM_CPU_AVX512DQ | \
      LIAM_CPU_AVX512VPOPCNTDQ)
+#define GFNI_FEATURES (AVX512_FEATURES | LIAM_CPU_AVX512VBMI | LIAM_CPU_GFNI)
 
-#define TABLE(id, isa)                                                                                  \
-    {                                                                                                   \
-        .level = (id), .pack_f32 = liam_pack_f32_##isa, .pack_f64 = liam_pack_f64_##isa,                \
-        .pack_i8 = liam_pack_i8_##isa, .pack_bool = liam_pack_bool_##isa,                               \
-        .unpack_i8 = liam_unpack_i8_##isa, .unpack_f32 = liam_unpack_f32_##isa,                         \
-        .unpack_bool = liam_unpack_bool_##isa, .xnor_dot = liam_xnor_dot_##isa,                         \
-        .xnor_threshold = liam_xnor_threshold_##isa, .xnor_scale = liam_xnor_scale_##isa,               \
-        .encode = liam_encode_##isa,                                                                    \
-    }
-
-static const kernels scalar_kernels = TABLE(LIAM_SCALAR, scalar);
+static const kernels scalar_kernels = {
+    .level = LIAM_SCALAR,
+    .pack = &liam_pack_scalar,
+    .xnor = &liam_xnor_scalar,
+    .encode = liam_encode_scalar,
+};
 #if LIAM_X86
-static const kernels avx2_kernels = TABLE(LIAM_AVX2, avx2);
-static const kernels avx512_kernels = TABLE(LIAM_AVX512, avx512);
+static const kernels avx2_kernels = {
+    .level = LIAM_AVX2,
+    .pack = &liam_pack_avx2,
+    .xnor = &liam_xnor_avx2,
+    .encode = liam_encode_avx2,
+};
+static const kernels avx512_kernels = {
+    .level = LIAM_AVX512,
+    .pack = &liam_pack_avx512,
+    .xnor = &liam_xnor_avx512,
+    .encode = liam_encode_avx512,
+};
+static const kernels gfni_kernels = {
+    .level = LIAM_GFNI,
+    .pack = &liam_pack_avx512,
+    .xnor = &liam_xnor_avx512,
+    .encode = liam_encode_avx512,
+};
 #endif
 
 typedef struct level {
@@ -40,9 +53,11 @@ static const level levels[LIAM_LEVELS] = {
 #if LIAM_X86
     [LIAM_AVX2] = {"avx2", LIAM_CPU_AVX2, &avx2_kernels},
     [LIAM_AVX512] = {"avx512", AVX512_FEATURES, &avx512_kernels},
+    [LIAM_GFNI] = {"gfni", GFNI_FEATURES, &gfni_kernels},
 #else
     [LIAM_AVX2] = {"avx2", UINT64_MAX, NULL},
     [LIAM_AVX512] = {"avx512", UINT64_MAX, NULL},
+    [LIAM_GFNI] = {"gfni", UINT64_MAX, NULL},
 #endif
 };
 

@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "kernels.h"
+#include "xnor_kernels.h"
 #include "sizes.h"
 
 #if LIAM_X86
@@ -130,11 +130,13 @@ LIAM_INLINE void product(const xnor_job *job, epilogue kind) {
     if (job->m - i >= 1) strip(job, kind, i, 1, 4);
 }
 
-void liam_xnor_dot_avx512(const xnor_job *job) { product(job, TO_DOT); }
+static void to_dot(const xnor_job *job) { product(job, TO_DOT); }
 
-void liam_xnor_threshold_avx512(const xnor_job *job) { product(job, TO_BITS); }
+static void to_threshold(const xnor_job *job) { product(job, TO_BITS); }
 
-void liam_xnor_scale_avx512(const xnor_job *job) { product(job, TO_SCORE); }
+static void to_scale(const xnor_job *job) { product(job, TO_SCORE); }
 
 LIAM_TARGET_END
+
+const xnor_kernels liam_xnor_avx512 = {.dot = to_dot, .threshold = to_threshold, .scale = to_scale};
 #endif

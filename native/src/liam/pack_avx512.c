@@ -3,7 +3,7 @@
  * Packing with AVX-512: a compare yields mask bits in the order that words want, so 64 values become a word without
  * any shuffle. Masked loads and stores end a row; they do not touch memory past it.
  */
-#include "kernels.h"
+#include "pack_kernels.h"
 #include "sizes.h"
 
 #if LIAM_X86
@@ -62,8 +62,8 @@ LIAM_INLINE uint64_t f64_tail(const double *x, const float *t, size_t count) {
     return word;
 }
 
-void liam_pack_f32_avx512(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
-                          uint64_t *out, size_t out_stride) {
+static void pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
+                     size_t out_stride) {
     const size_t full = nbits / 64;
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         if (thresholds == NULL) {
@@ -77,8 +77,8 @@ void liam_pack_f32_avx512(const float *x, size_t rows, size_t nbits, size_t x_st
     }
 }
 
-void liam_pack_f64_avx512(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
-                          uint64_t *out, size_t out_stride) {
+static void pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
+                     uint64_t *out, size_t out_stride) {
     const size_t full = nbits / 64;
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         if (thresholds == NULL) {
@@ -92,8 +92,7 @@ void liam_pack_f64_avx512(const double *x, size_t rows, size_t nbits, size_t x_s
     }
 }
 
-void liam_pack_i8_avx512(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
-                         size_t out_stride) {
+static void pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         for (size_t j = 0; j < nbits; j += 64) {
             const __mmask64 lanes = low_bits(nbits - j);
@@ -102,8 +101,7 @@ void liam_pack_i8_avx512(const int8_t *x, size_t rows, size_t nbits, size_t x_st
     }
 }
 
-void liam_pack_bool_avx512(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
-                           size_t out_stride) {
+static void pack_bool(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         for (size_t j = 0; j < nbits; j += 64) {
             const __m512i v = _mm512_maskz_loadu_epi8(low_bits(nbits - j), x + j);
@@ -124,18 +122,16 @@ LIAM_INLINE void unpack_bytes(const uint64_t *bits, size_t rows, size_t nbits, s
     }
 }
 
-void liam_unpack_i8_avx512(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out,
-                           size_t out_stride) {
+static void unpack_i8(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out, size_t out_stride) {
     unpack_bytes(bits, rows, nbits, stride, out, out_stride, _mm512_set1_epi8(1), _mm512_set1_epi8(-1));
 }
 
-void liam_unpack_bool_avx512(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
-                             size_t out_stride) {
+static void unpack_bool(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
+                        size_t out_stride) {
     unpack_bytes(bits, rows, nbits, stride, out, out_stride, _mm512_set1_epi8(1), _mm512_setzero_si512());
 }
 
-void liam_unpack_f32_avx512(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out,
-                            size_t out_stride) {
+static void unpack_f32(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out, size_t out_stride) {
     const __m512 one = _mm512_set1_ps(1.0f);
     const __m512 minus_one = _mm512_set1_ps(-1.0f);
     for (size_t i = 0; i < rows; i++, bits += stride, out += out_stride) {
@@ -147,4 +143,14 @@ void liam_unpack_f32_avx512(const uint64_t *bits, size_t rows, size_t nbits, siz
 }
 
 LIAM_TARGET_END
+
+const pack_kernels liam_pack_avx512 = {
+    .f32 = pack_f32,
+    .f64 = pack_f64,
+    .i8 = pack_i8,
+    .boolean = pack_bool,
+    .to_i8 = unpack_i8,
+    .to_f32 = unpack_f32,
+    .to_bool = unpack_bool,
+};
 #endif

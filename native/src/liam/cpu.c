@@ -40,6 +40,7 @@ static uint64_t detect(void) {
         if (ebx >> 17 & 1) found |= LIAM_CPU_AVX512DQ;
         if (ebx >> 30 & 1) found |= LIAM_CPU_AVX512BW;
         if (ebx >> 31 & 1) found |= LIAM_CPU_AVX512VL;
+        if (ecx >> 1 & 1) found |= LIAM_CPU_AVX512VBMI;
         if (ecx >> 14 & 1) found |= LIAM_CPU_AVX512VPOPCNTDQ;
     }
     return found;

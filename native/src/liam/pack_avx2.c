@@ -3,7 +3,7 @@
  * Packing with AVX2: a movemask per vector. Whole words are vectors; the last, partial word of a row is made bit by
  * bit, which needs no masked access.
  */
-#include "kernels.h"
+#include "pack_kernels.h"
 #include "sizes.h"
 
 #if LIAM_X86
@@ -35,8 +35,8 @@ LIAM_INLINE uint64_t f64_word(const double *x, const float *t) {
     return word;
 }
 
-void liam_pack_f32_avx2(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
-                        uint64_t *out, size_t out_stride) {
+static void pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
+                     size_t out_stride) {
     const size_t full = nbits / 64;
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         if (thresholds == NULL) {
@@ -51,8 +51,8 @@ void liam_pack_f32_avx2(const float *x, size_t rows, size_t nbits, size_t x_stri
     }
 }
 
-void liam_pack_f64_avx2(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
-                        uint64_t *out, size_t out_stride) {
+static void pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
+                     uint64_t *out, size_t out_stride) {
     const size_t full = nbits / 64;
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         if (thresholds == NULL) {
@@ -72,8 +72,7 @@ LIAM_INLINE uint64_t signs64(__m256i low, __m256i high) {
     return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
 }
 
-void liam_pack_i8_avx2(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
-                       size_t out_stride) {
+static void pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     const size_t full = nbits / 64;
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         for (size_t w = 0; w < full; w++) {
@@ -86,8 +85,7 @@ void liam_pack_i8_avx2(const int8_t *x, size_t rows, size_t nbits, size_t x_stri
     }
 }
 
-void liam_pack_bool_avx2(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
-                         size_t out_stride) {
+static void pack_bool(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     const size_t full = nbits / 64;
     const __m256i zero = _mm256_setzero_si256();
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
@@ -109,8 +107,7 @@ LIAM_INLINE __m256i spread32(uint32_t bits) {
     return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit_of_lane), bit_of_lane);
 }
 
-void liam_unpack_i8_avx2(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out,
-                         size_t out_stride) {
+static void unpack_i8(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out, size_t out_stride) {
     const __m256i one = _mm256_set1_epi8(1);
     const __m256i two = _mm256_set1_epi8(2);
     for (size_t i = 0; i < rows; i++, bits += stride, out += out_stride) {
@@ -123,8 +120,8 @@ void liam_unpack_i8_avx2(const uint64_t *bits, size_t rows, size_t nbits, size_t
     }
 }
 
-void liam_unpack_bool_avx2(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
-                           size_t out_stride) {
+static void unpack_bool(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
+                        size_t out_stride) {
     const __m256i one = _mm256_set1_epi8(1);
     for (size_t i = 0; i < rows; i++, bits += stride, out += out_stride) {
         size_t j = 0;
@@ -136,8 +133,7 @@ void liam_unpack_bool_avx2(const uint64_t *bits, size_t rows, size_t nbits, size
     }
 }
 
-void liam_unpack_f32_avx2(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out,
-                          size_t out_stride) {
+static void unpack_f32(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out, size_t out_stride) {
     const __m256i bit_of_lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     const __m256 one = _mm256_set1_ps(1.0f);
     const __m256 minus_one = _mm256_set1_ps(-1.0f);
@@ -153,4 +149,14 @@ void liam_unpack_f32_avx2(const uint64_t *bits, size_t rows, size_t nbits, size_
 }
 
 LIAM_TARGET_END
+
+const pack_kernels liam_pack_avx2 = {
+    .f32 = pack_f32,
+    .f64 = pack_f64,
+    .i8 = pack_i8,
+    .boolean = pack_bool,
+    .to_i8 = unpack_i8,
+    .to_f32 = unpack_f32,
+    .to_bool = unpack_bool,
+};
 #endif

@@ -3,7 +3,7 @@
  * Encoding features as bits with AVX2: eight features by one load where their sources are consecutive, else by one
  * gather.
  */
-#include "kernels.h"
+#include "encode_kernels.h"
 
 #if LIAM_X86
 #include <immintrin.h>

@@ -2,7 +2,7 @@
  *
  * Packing, one bit at a time: the reference that the other levels are compared with. Keep it obvious.
  */
-#include "kernels.h"
+#include "pack_kernels.h"
 #include "sizes.h"
 
 /* A row of words from `expression`, which says what bit j is. */
@@ -20,8 +20,8 @@
         for (size_t j = 0; j < nbits; j++) out[j] = bits[j / 64] >> (j % 64) & 1 ? (one) : (zero); \
     }
 
-void liam_pack_f32_scalar(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
-                          uint64_t *out, size_t out_stride) {
+static void pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
+                     size_t out_stride) {
     if (thresholds == NULL) {
         PACK_ROWS(x[j] >= 0.0f)
     } else {
@@ -29,8 +29,8 @@ void liam_pack_f32_scalar(const float *x, size_t rows, size_t nbits, size_t x_st
     }
 }
 
-void liam_pack_f64_scalar(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
-                          uint64_t *out, size_t out_stride) {
+static void pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
+                     uint64_t *out, size_t out_stride) {
     if (thresholds == NULL) {
         PACK_ROWS(x[j] >= 0.0)
     } else {
@@ -38,27 +38,33 @@ void liam_pack_f64_scalar(const double *x, size_t rows, size_t nbits, size_t x_s
     }
 }
 
-void liam_pack_i8_scalar(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
-                         size_t out_stride) {
+static void pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     PACK_ROWS(x[j] >= 0)
 }
 
-void liam_pack_bool_scalar(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
-                           size_t out_stride) {
+static void pack_bool(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     PACK_ROWS(x[j] != 0)
 }
 
-void liam_unpack_i8_scalar(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out,
-                           size_t out_stride) {
+static void unpack_i8(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, int8_t *out, size_t out_stride) {
     UNPACK_ROWS(1, -1)
 }
 
-void liam_unpack_f32_scalar(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out,
-                            size_t out_stride) {
+static void unpack_f32(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, float *out, size_t out_stride) {
     UNPACK_ROWS(1.0f, -1.0f)
 }
 
-void liam_unpack_bool_scalar(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
-                             size_t out_stride) {
+static void unpack_bool(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *out,
+                        size_t out_stride) {
     UNPACK_ROWS(1, 0)
 }
+
+const pack_kernels liam_pack_scalar = {
+    .f32 = pack_f32,
+    .f64 = pack_f64,
+    .i8 = pack_i8,
+    .boolean = pack_bool,
+    .to_i8 = unpack_i8,
+    .to_f32 = unpack_f32,
+    .to_bool = unpack_bool,
+};

@@ -26,47 +26,47 @@ size_t liam_words(size_t nbits) { return nbits / 64 + (nbits % 64 != 0); }
 int liam_pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
                   size_t out_stride) {
     const int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->pack_f32(x, rows, nbits, x_stride, thresholds, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->f32(x, rows, nbits, x_stride, thresholds, out, out_stride);
     return status;
 }
 
 int liam_pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
                   size_t out_stride) {
     const int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->pack_f64(x, rows, nbits, x_stride, thresholds, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->f64(x, rows, nbits, x_stride, thresholds, out, out_stride);
     return status;
 }
 
 int liam_pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     const int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->pack_i8(x, rows, nbits, x_stride, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->i8(x, rows, nbits, x_stride, out, out_stride);
     return status;
 }
 
 int liam_pack_bool(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
     const int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->pack_bool(x, rows, nbits, x_stride, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->boolean(x, rows, nbits, x_stride, out, out_stride);
     return status;
 }
 
 int liam_unpack_i8(const uint64_t *bits, size_t rows, size_t nbits, size_t bits_stride, int8_t *out,
                    size_t out_stride) {
     const int status = check_pack(out, rows, nbits, out_stride, sizeof *out, bits, bits_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->unpack_i8(bits, rows, nbits, bits_stride, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->to_i8(bits, rows, nbits, bits_stride, out, out_stride);
     return status;
 }
 
 int liam_unpack_f32(const uint64_t *bits, size_t rows, size_t nbits, size_t bits_stride, float *out,
                     size_t out_stride) {
     const int status = check_pack(out, rows, nbits, out_stride, sizeof *out, bits, bits_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->unpack_f32(bits, rows, nbits, bits_stride, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->to_f32(bits, rows, nbits, bits_stride, out, out_stride);
     return status;
 }
 
 int liam_unpack_bool(const uint64_t *bits, size_t rows, size_t nbits, size_t bits_stride, uint8_t *out,
                      size_t out_stride) {
     const int status = check_pack(out, rows, nbits, out_stride, sizeof *out, bits, bits_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->unpack_bool(bits, rows, nbits, bits_stride, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->to_bool(bits, rows, nbits, bits_stride, out, out_stride);
     return status;
 }
 

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a SIMD level implements: a table of kernels for each family of operations. The public functions check their
+ * arguments and then call these, which trust them.
+ *
+ * A family has a header <family>_kernels.h with its table, liam_<family>_<level> for each level that has kernels of its
+ * own in <family>_<level>.c, the checked edge <family>.c, and self_test_<family>.c.
+ */
+#ifndef LIAM_KERNELS_H
+#define LIAM_KERNELS_H
+
+#include "encode_kernels.h"
+#include "liam.h"
+#include "pack_kernels.h"
+#include "xnor_kernels.h"
+
+typedef struct kernels {
+    liam_level_id level;
+    const pack_kernels *pack;
+    const xnor_kernels *xnor;
+    encode_fn *encode;
+} kernels;
+
+/* The table in use. */
+const kernels *liam_active(void);
+
+/* The table of a level, or NULL if there is no such level or this machine cannot run it. */
+const kernels *liam_kernels_for(int level);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The start-up self-test: the kernels of a level on small fixed inputs, digested and compared with what the scalar level
+ * computed when the numbers were written. It catches a miscompiled or misdetected level before it serves anything.
+ */
+#ifndef LIAM_SELF_TEST_H
+#define LIAM_SELF_TEST_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+
+/* Digests what a family's kernels compute: the digest so far goes in and, with theirs, comes out. A family whose checked
+ * edge fails returns what it was given. */
+typedef uint64_t self_test_fn(const kernels *table, uint64_t digest);
+
+self_test_fn liam_self_test_layers;
+
+/* Runs all of it: liam_self_test on a table. */
+int liam_self_test_on(const kernels *table, uint64_t *digest);
+
+/* SplitMix64 (Steele, Lea, Flood 2014). */
+static inline uint64_t next_random(uint64_t *state) {
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* A float in [-1, 1) with 24 significant bits. */
+static inline float next_float(uint64_t *state) { return (float)(next_random(state) >> 40) * 0x1p-23f - 1.0f; }
+
+/* FNV-1a over `count` values, each as `size` little-endian bytes. */
+static inline uint64_t digest_of(uint64_t digest, const void *values, size_t count, size_t size) {
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value = 0;
+        const char *at = (const char *)values + i * size;
+        uint8_t u8;
+        uint32_t u32;
+        switch (size) {
+        case 1: memcpy(&u8, at, 1); value = u8; break;
+        case 4: memcpy(&u32, at, 4); value = u32; break;
+        default: memcpy(&value, at, 8); break;
+        }
+        for (size_t k = 0; k < size; k++) {
+            digest = (digest ^ (value >> (8 * k) & 0xff)) * UINT64_C(0x100000001b3);
+        }
+    }
+    return digest;
+}
+
+#endif
