@@ -27,7 +27,7 @@ static void packing(void) {
     CHECK(liam_pack_f32(floats, HUGE_ROWS, 9, 9, NULL, words, 1) == LIAM_ERR_OVERFLOW);
     CHECK(liam_pack_f64(NULL, 1, 1, 1, NULL, words, 1) == LIAM_ERR_NULL);
     CHECK(liam_pack_f64(doubles, HUGE_ROWS, 1, 1, NULL, words, 1) == LIAM_ERR_OVERFLOW);
-    CHECK(liam_pack_i8(i8, 1, 9, 8, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_pack_i8(i8, 1, 9, 8, NULL, words, 1) == LIAM_ERR_STRIDE);
     CHECK(liam_pack_bool(octets, HUGE_ROWS, 1, 1, words, 1) == LIAM_ERR_OVERFLOW);
     CHECK(liam_unpack_i8(words, 1, 9, 0, i8, 9) == LIAM_ERR_STRIDE);
     CHECK(liam_unpack_i8(NULL, 1, 9, 1, i8, 9) == LIAM_ERR_NULL);
