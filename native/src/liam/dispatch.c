@@ -17,6 +17,7 @@
 
 static const kernels scalar_kernels = {
     .level = LIAM_SCALAR,
+    .bits = &liam_bits_scalar,
     .pack = &liam_pack_scalar,
     .xnor = &liam_xnor_scalar,
     .encode = liam_encode_scalar,
@@ -24,18 +25,21 @@ static const kernels scalar_kernels = {
 #if LIAM_X86
 static const kernels avx2_kernels = {
     .level = LIAM_AVX2,
+    .bits = &liam_bits_avx2,
     .pack = &liam_pack_avx2,
     .xnor = &liam_xnor_avx2,
     .encode = liam_encode_avx2,
 };
 static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
+    .bits = &liam_bits_avx512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .encode = liam_encode_avx512,
 };
 static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
+    .bits = &liam_bits_avx512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .encode = liam_encode_avx512,

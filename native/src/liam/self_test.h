@@ -15,7 +15,7 @@
  * edge fails returns what it was given. */
 typedef uint64_t self_test_fn(const kernels *table, uint64_t digest);
 
-self_test_fn liam_self_test_layers;
+self_test_fn liam_self_test_bits, liam_self_test_layers;
 
 /* Runs all of it: liam_self_test on a table. */
 int liam_self_test_on(const kernels *table, uint64_t *digest);
