@@ -14,6 +14,7 @@
     (LIAM_CPU_AVX2 | LIAM_CPU_AVX512F | LIAM_CPU_AVX512BW | LIAM_CPU_AVX512VL | LIAM_CPU_AVX512DQ | \
      LIAM_CPU_AVX512VPOPCNTDQ)
 #define GFNI_FEATURES (AVX512_FEATURES | LIAM_CPU_AVX512VBMI | LIAM_CPU_GFNI)
+#define AMX_FEATURES (GFNI_FEATURES | LIAM_CPU_AMXINT8)
 
 static const kernels scalar_kernels = {
     .level = LIAM_SCALAR,
@@ -41,6 +42,14 @@ static const kernels gfni_kernels = {
     .encode = liam_encode_avx512,
 };
 #endif
+#if LIAM_TILES
+static const kernels amx_kernels = {
+    .level = LIAM_AMX,
+    .pack = &liam_pack_avx512,
+    .xnor = &liam_xnor_amx,
+    .encode = liam_encode_avx512,
+};
+#endif
 
 typedef struct level {
     const char *name;
@@ -58,6 +67,11 @@ static const level levels[LIAM_LEVELS] = {
     [LIAM_AVX2] = {"avx2", UINT64_MAX, NULL},
     [LIAM_AVX512] = {"avx512", UINT64_MAX, NULL},
     [LIAM_GFNI] = {"gfni", UINT64_MAX, NULL},
+#endif
+#if LIAM_TILES
+    [LIAM_AMX] = {"amx", AMX_FEATURES, &amx_kernels},
+#else
+    [LIAM_AMX] = {"amx", UINT64_MAX, NULL},
 #endif
 };
 

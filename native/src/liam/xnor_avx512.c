@@ -6,21 +6,15 @@
  * All shapes of tile share one body. 8 rows x 1 panel reuses weights from registers for batches; fewer rows take more
  * panels at once, which reuses the broadcast words and keeps as many counters in flight: 4 x 2, 2 x 4 and 1 x 4.
  */
-#include <string.h>
-
-#include "xnor_kernels.h"
-#include "sizes.h"
+#include "xnor_finish_avx512.h"
 
 #if LIAM_X86
-#include <immintrin.h>
 
 #define TILE_ROWS 8
 #define MAX_COUNTERS 16
 
 /* Activations that a pass over all panels may keep in the second-level cache. */
 #define BLOCK_BYTES (256 * 1024)
-
-typedef enum epilogue { TO_DOT, TO_BITS, TO_SCORE } epilogue;
 
 LIAM_AVX512_BEGIN
 
@@ -29,24 +23,6 @@ LIAM_INLINE __m512i dots(__m512i low, __m512i high, __m512i nbits) {
     const __m512i counts =
         _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)), _mm512_cvtepi64_epi32(high), 1);
     return _mm512_sub_epi32(nbits, _mm512_slli_epi32(counts, 1));
-}
-
-/* Writes the results of row i, panel p. */
-LIAM_INLINE void finish(const xnor_job *job, epilogue kind, size_t i, size_t p, __m512i dot) {
-    const size_t j = p * LIAM_PANEL;
-    const __mmask16 lanes = (__mmask16)low_bits(job->n - j);
-    if (kind == TO_DOT) {
-        _mm512_mask_storeu_epi32((int32_t *)job->out + i * job->out_stride + j, lanes, dot);
-    } else if (kind == TO_BITS) {
-        const __m512i thresholds = _mm512_maskz_loadu_epi32(lanes, job->thresholds + j);
-        const uint16_t bits = (uint16_t)_mm512_mask_cmpge_epi32_mask(lanes, dot, thresholds);
-        memcpy((char *)((uint64_t *)job->out + i * job->out_stride) + p * sizeof bits, &bits, sizeof bits);
-    } else {
-        const __m512 scale = _mm512_maskz_loadu_ps(lanes, job->scale + j);
-        const __m512 bias = _mm512_maskz_loadu_ps(lanes, job->bias + j);
-        const __m512 score = _mm512_add_ps(_mm512_mul_ps(scale, _mm512_cvtepi32_ps(dot)), bias);
-        _mm512_mask_storeu_ps((char *)job->out + (i * job->out_stride + j) * sizeof(float), lanes, score);
-    }
 }
 
 /* One step of a tile: word w, with `valid` applied to the activations. */
@@ -109,9 +85,7 @@ LIAM_INLINE void product(const xnor_job *job, epilogue kind) {
     size_t block = BLOCK_BYTES / (words * sizeof(uint64_t)) / TILE_ROWS * TILE_ROWS;
     if (block == 0) block = TILE_ROWS;
 
-    if (kind == TO_BITS) { /* panels past n write nothing, but excess bits are zero */
-        for (size_t i = 0; i < job->m; i++) ((uint64_t *)job->out)[i * job->out_stride + (job->n - 1) / 64] = 0;
-    }
+    if (kind == TO_BITS) clear_last_words(job);
     for (size_t first = 0; first < batched; first += block) {
         const size_t last = batched - first < block ? batched : first + block;
         for (size_t p = 0; p < panels; p++) {
