@@ -11,6 +11,7 @@ from liam_core.capabilities import Capabilities, capabilities, set_level
 from liam_core.definition import NetworkDefinition, from_signs
 from liam_core.engine import LaborIntelligenceEngine
 from liam_core.errors import KernelError, ModelFormatError
+from liam_core.hadamard import Rotation, walsh_hadamard
 from liam_core.network import BinaryNetwork
 from liam_core.profile import read_binary_network, save_binary_network, write_binary_network
 from liam_core.xnor import XnorWeights, xnor_dot
@@ -23,6 +24,7 @@ __all__ = [
     "LaborIntelligenceEngine",
     "ModelFormatError",
     "NetworkDefinition",
+    "Rotation",
     "XnorWeights",
     "capabilities",
     "from_packbits",
@@ -33,6 +35,7 @@ __all__ = [
     "set_level",
     "to_packbits",
     "unpack",
+    "walsh_hadamard",
     "words_for",
     "write_binary_network",
     "xnor_dot",

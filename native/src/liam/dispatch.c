@@ -21,6 +21,7 @@ static const kernels scalar_kernels = {
     .pack = &liam_pack_scalar,
     .xnor = &liam_xnor_scalar,
     .encode = liam_encode_scalar,
+    .hadamard = &liam_hadamard_scalar,
 };
 #if LIAM_X86
 static const kernels avx2_kernels = {
@@ -28,18 +29,21 @@ static const kernels avx2_kernels = {
     .pack = &liam_pack_avx2,
     .xnor = &liam_xnor_avx2,
     .encode = liam_encode_avx2,
+    .hadamard = &liam_hadamard_avx2,
 };
 static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .encode = liam_encode_avx512,
+    .hadamard = &liam_hadamard_avx512,
 };
 static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .encode = liam_encode_avx512,
+    .hadamard = &liam_hadamard_avx512,
 };
 #endif
 #if LIAM_TILES

@@ -10,23 +10,16 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "split_mix.h"
 
 /* Digests what a family's kernels compute: the digest so far goes in and, with theirs, comes out. A family whose checked
  * edge fails returns what it was given. */
 typedef uint64_t self_test_fn(const kernels *table, uint64_t digest);
 
-self_test_fn liam_self_test_layers;
+self_test_fn liam_self_test_layers, liam_self_test_hadamard;
 
 /* Runs all of it: liam_self_test on a table. */
 int liam_self_test_on(const kernels *table, uint64_t *digest);
-
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-static inline uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
 
 /* A float in [-1, 1) with 24 significant bits. */
 static inline float next_float(uint64_t *state) { return (float)(next_random(state) >> 40) * 0x1p-23f - 1.0f; }
