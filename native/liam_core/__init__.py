@@ -13,15 +13,19 @@ from liam_core.engine import LaborIntelligenceEngine
 from liam_core.errors import KernelError, ModelFormatError
 from liam_core.network import BinaryNetwork
 from liam_core.profile import read_binary_network, save_binary_network, write_binary_network
+from liam_core.search import BinaryCodes, Matches, Neighbours, rescore_vectors
 from liam_core.xnor import XnorWeights, xnor_dot
 
 __all__ = [
     "BinaryAlgebra",
+    "BinaryCodes",
     "BinaryNetwork",
     "Capabilities",
     "KernelError",
     "LaborIntelligenceEngine",
+    "Matches",
     "ModelFormatError",
+    "Neighbours",
     "NetworkDefinition",
     "XnorWeights",
     "capabilities",
@@ -29,6 +33,7 @@ __all__ = [
     "from_signs",
     "pack",
     "read_binary_network",
+    "rescore_vectors",
     "save_binary_network",
     "set_level",
     "to_packbits",

@@ -19,6 +19,8 @@ static const kernels scalar_kernels = {
     .level = LIAM_SCALAR,
     .pack = &liam_pack_scalar,
     .xnor = &liam_xnor_scalar,
+    .search = &liam_search_scalar,
+    .rescore = &liam_rescore_scalar,
     .encode = liam_encode_scalar,
 };
 #if LIAM_X86
@@ -26,18 +28,24 @@ static const kernels avx2_kernels = {
     .level = LIAM_AVX2,
     .pack = &liam_pack_avx2,
     .xnor = &liam_xnor_avx2,
+    .search = &liam_search_avx2,
+    .rescore = &liam_rescore_avx2,
     .encode = liam_encode_avx2,
 };
 static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
 };
 static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
 };
 #endif

@@ -16,6 +16,7 @@
 typedef uint64_t self_test_fn(const kernels *table, uint64_t digest);
 
 self_test_fn liam_self_test_layers;
+self_test_fn liam_self_test_search;
 
 /* Runs all of it: liam_self_test on a table. */
 int liam_self_test_on(const kernels *table, uint64_t *digest);
@@ -37,9 +38,11 @@ static inline uint64_t digest_of(uint64_t digest, const void *values, size_t cou
         uint64_t value = 0;
         const char *at = (const char *)values + i * size;
         uint8_t u8;
+        uint16_t u16;
         uint32_t u32;
         switch (size) {
         case 1: memcpy(&u8, at, 1); value = u8; break;
+        case 2: memcpy(&u16, at, 2); value = u16; break;
         case 4: memcpy(&u32, at, 4); value = u32; break;
         default: memcpy(&value, at, 8); break;
         }
