@@ -14,15 +14,19 @@ from liam_core.errors import KernelError, ModelFormatError
 from liam_core.hadamard import Rotation, walsh_hadamard
 from liam_core.network import BinaryNetwork
 from liam_core.profile import read_binary_network, save_binary_network, write_binary_network
+from liam_core.search import BinaryCodes, Matches, Neighbours, rescore_vectors
 from liam_core.xnor import XnorWeights, xnor_dot
 
 __all__ = [
     "BinaryAlgebra",
+    "BinaryCodes",
     "BinaryNetwork",
     "Capabilities",
     "KernelError",
     "LaborIntelligenceEngine",
+    "Matches",
     "ModelFormatError",
+    "Neighbours",
     "NetworkDefinition",
     "Rotation",
     "XnorWeights",
@@ -31,6 +35,7 @@ __all__ = [
     "from_signs",
     "pack",
     "read_binary_network",
+    "rescore_vectors",
     "save_binary_network",
     "set_level",
     "to_packbits",

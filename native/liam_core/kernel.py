@@ -49,7 +49,7 @@ def aligned_bytes(size: int) -> NDArray[np.uint8]:
 
 
 def workspace(size: int) -> Any:
-    """Return at least `size` bytes for one call to work in, as a C array: the calling thread's own, kept for its next."""
+    """Return at least `size` bytes for one call to work in: the calling thread's own, kept for its next call."""
     held: NDArray[np.uint8] | None = getattr(_kept, "memory", None)
     if held is None or len(held) < size:
         held = _kept.memory = aligned_bytes(size)

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from liam_core.bits import check_array, check_bits, output, words_for
 from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer, workspace
 
-__all__ = ["XnorWeights", "xnor_dot"]
+__all__ = ["XnorWeights", "prepare_rows", "xnor_dot"]
+
+
+def prepare_rows(name: str, rows: NDArray[np.uint64], nbits: int) -> NDArray[np.uint8]:
+    """Return checked packed rows, copied into the layout that products and searches read."""
+    size = ffi.new("size_t *")
+    call(name, lib.liam_xnor_prepared_bytes(len(rows), nbits, size))
+    memory = aligned_bytes(size[0])
+    source, to = pointer("uint64_t[]", rows), ffi.from_buffer(memory)
+    call(name, lib.liam_xnor_prepare(source, len(rows), nbits, words_for(nbits), to, size[0]))
+    return memory
 
 
 class XnorWeights:
@@ -29,13 +39,8 @@ class XnorWeights:
     def __init__(self, weights: NDArray[np.uint64], nbits: int) -> None:
         check_bits("weights", weights, nbits, 2)
         self._rows, self._nbits = len(weights), nbits
-        size = ffi.new("size_t *")
-        call("weights", lib.liam_xnor_prepared_bytes(self._rows, nbits, size))
-        self._memory = aligned_bytes(size[0])
+        self._memory = prepare_rows("weights", weights, nbits)
         self._prepared = ffi.from_buffer(self._memory)
-        source = pointer("uint64_t[]", weights)
-        stride = words_for(nbits)
-        call("weights", lib.liam_xnor_prepare(source, self._rows, nbits, stride, self._prepared, size[0]))
 
     @property
     def rows(self) -> int:

@@ -20,6 +20,8 @@ static const kernels scalar_kernels = {
     .level = LIAM_SCALAR,
     .pack = &liam_pack_scalar,
     .xnor = &liam_xnor_scalar,
+    .search = &liam_search_scalar,
+    .rescore = &liam_rescore_scalar,
     .encode = liam_encode_scalar,
     .hadamard = &liam_hadamard_scalar,
 };
@@ -28,6 +30,8 @@ static const kernels avx2_kernels = {
     .level = LIAM_AVX2,
     .pack = &liam_pack_avx2,
     .xnor = &liam_xnor_avx2,
+    .search = &liam_search_avx2,
+    .rescore = &liam_rescore_avx2,
     .encode = liam_encode_avx2,
     .hadamard = &liam_hadamard_avx2,
 };
@@ -35,6 +39,8 @@ static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
     .hadamard = &liam_hadamard_avx512,
 };
@@ -42,6 +48,8 @@ static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
     .hadamard = &liam_hadamard_avx512,
 };
@@ -51,7 +59,10 @@ static const kernels amx_kernels = {
     .level = LIAM_AMX,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_amx,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
+    .hadamard = &liam_hadamard_avx512,
 };
 #endif
 

@@ -13,12 +13,16 @@
 #include "hadamard_kernels.h"
 #include "liam.h"
 #include "pack_kernels.h"
+#include "rescore_kernels.h"
+#include "search_kernels.h"
 #include "xnor_kernels.h"
 
 typedef struct kernels {
     liam_level_id level;
     const pack_kernels *pack;
     const xnor_kernels *xnor;
+    const search_kernels *search;
+    const rescore_kernels *rescore;
     encode_fn *encode;
     const hadamard_kernels *hadamard;
 } kernels;
