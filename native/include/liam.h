@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-#define LIAM_ABI_VERSION 1
+#define LIAM_ABI_VERSION 2
 
 /* The widest row, in bits: dot products, doubled popcounts and thresholds then always fit int32_t. */
 #define LIAM_MAX_NBITS 1073741824
@@ -59,12 +59,14 @@ typedef enum liam_level_id {
     LIAM_SCALAR = 0, /* portable C, deliberately naive: the reference */
     LIAM_AVX2 = 1,   /* AVX2 */
     LIAM_AVX512 = 2, /* AVX-512 F, BW, VL, DQ and VPOPCNTDQ */
-    LIAM_GFNI = 3    /* and VBMI and GFNI, which GF(2) needs to be fast */
+    LIAM_GFNI = 3,   /* and VBMI and GFNI, which GF(2) needs to be fast */
+    LIAM_AMX = 4     /* and the tile unit, AMX-INT8, for products of batches; Linux only */
 } liam_level_id;
 
-#define LIAM_LEVELS 4
+#define LIAM_LEVELS 5
 
-/* CPU features found by CPUID and usable by XGETBV, as bits of liam_cpu_features(). */
+/* CPU features found by CPUID and usable by XGETBV, as bits of liam_cpu_features(). Looking for AMXINT8 asks the operating
+ * system for leave to use tiles, for the whole process and once; without it the feature is not there. */
 #define LIAM_CPU_AVX2 1
 #define LIAM_CPU_AVX512F 2
 #define LIAM_CPU_AVX512BW 4
@@ -73,6 +75,7 @@ typedef enum liam_level_id {
 #define LIAM_CPU_AVX512VPOPCNTDQ 32
 #define LIAM_CPU_GFNI 64
 #define LIAM_CPU_AVX512VBMI 128
+#define LIAM_CPU_AMXINT8 256
 
 /* ---- Start-up and dispatch -------------------------------------------------------------------------------- */
 
@@ -83,7 +86,7 @@ uint32_t liam_abi_version(void);
 const char *liam_status_text(int status);
 
 /* Chooses the level: the best one this machine runs, or the one named by the environment variable LIAM_SIMD
- * (scalar, avx2, avx512 or gfni; unset and empty mean the best one). Then runs the self-test on it.
+ * (scalar, avx2, avx512, gfni or amx; unset and empty mean the best one). Then runs the self-test on it.
  * Before the first successful call, and after a failed one, the scalar level is in use. Call again to re-read the
  * environment. LIAM_ERR_UNSUPPORTED: LIAM_SIMD has another value or names a level that this machine cannot run.
  * LIAM_ERR_SELF_TEST: the level computed wrong bits here. */
@@ -101,7 +104,7 @@ int liam_level_forced(void);
 /* 1 if this machine runs the level, else 0, also for values that are no level. */
 int liam_level_supported(int level);
 
-/* "scalar", "avx2", "avx512" or "gfni", or NULL for a value that is no level. */
+/* "scalar", "avx2", "avx512", "gfni" or "amx", or NULL for a value that is no level. */
 const char *liam_level_name(int level);
 
 /* Puts a level into use, for tests and benchmarks. Calls that are under way finish on the level they began with.
@@ -164,7 +167,13 @@ int liam_to_bytes(const uint64_t *bits, size_t rows, size_t nbits, size_t bits_s
  * the inner product of the two +-1 vectors. nbits, m and n may be zero.
  *
  * prepared: what liam_xnor_prepare wrote for the same n and nbits, aligned to LIAM_ALIGNMENT.
- * Errors: NULL, SIZE, STRIDE, OVERFLOW, ALIGNMENT. */
+ * workspace: memory of the caller's for one call at a time, liam_xnor_workspace_bytes bytes, aligned to LIAM_ALIGNMENT; or
+ * NULL, which gives the same bits, in batches perhaps later.
+ * Errors: NULL, SIZE, STRIDE, OVERFLOW, ALIGNMENT, MEMORY. */
+
+/* Bytes of workspace with which a product is fastest, at any level; less than 1 MiB, and 0 for small batches.
+ * Errors: NULL, SIZE. */
+int liam_xnor_workspace_bytes(size_t m, size_t n, size_t nbits, size_t *bytes);
 
 /* Bytes of prepared weights: n rounded up to a multiple of 16 rows. Errors: NULL, SIZE, OVERFLOW. */
 int liam_xnor_prepared_bytes(size_t n, size_t nbits, size_t *bytes);
@@ -177,16 +186,18 @@ int liam_xnor_prepare(const uint64_t *weights, size_t n, size_t nbits, size_t we
 
 /* out[i * out_stride + j] = dot(i, j) */
 int liam_xnor_dot(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n, size_t nbits,
-                  int32_t *out, size_t out_stride);
+                  int32_t *out, size_t out_stride, void *workspace, size_t workspace_bytes);
 
 /* Bit j of out row i is dot(i, j) >= thresholds[j]. Any int32_t is a valid threshold. out_stride in words. */
 int liam_xnor_threshold(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n,
-                        size_t nbits, const int32_t *thresholds, uint64_t *out, size_t out_stride);
+                        size_t nbits, const int32_t *thresholds, uint64_t *out, size_t out_stride, void *workspace,
+                        size_t workspace_bytes);
 
 /* out[i * out_stride + j] = scale[j] * (float)dot(i, j) + bias[j]: one conversion, one product, one sum, each rounded
  * to nearest even, never fused. */
 int liam_xnor_scale(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n,
-                    size_t nbits, const float *scale, const float *bias, float *out, size_t out_stride);
+                    size_t nbits, const float *scale, const float *bias, float *out, size_t out_stride,
+                    void *workspace, size_t workspace_bytes);
 
 /* ---- Whole networks --------------------------------------------------------------------------------------- */
 

@@ -12,18 +12,24 @@ from liam_core.capabilities import Capabilities, capabilities, set_level
 from liam_core.definition import NetworkDefinition, from_signs
 from liam_core.engine import LaborIntelligenceEngine
 from liam_core.errors import KernelError, ModelFormatError
+from liam_core.hadamard import Rotation, walsh_hadamard
 from liam_core.network import BinaryNetwork
 from liam_core.profile import read_binary_network, save_binary_network, write_binary_network
+from liam_core.search import BinaryCodes, Matches, Neighbours, rescore_vectors
 from liam_core.xnor import XnorWeights, xnor_dot
 
 __all__ = [
     "BinaryAlgebra",
+    "BinaryCodes",
     "BinaryNetwork",
     "Capabilities",
     "KernelError",
     "LaborIntelligenceEngine",
+    "Matches",
     "ModelFormatError",
+    "Neighbours",
     "NetworkDefinition",
+    "Rotation",
     "XnorWeights",
     "bit_and",
     "bit_not",
@@ -37,11 +43,13 @@ __all__ = [
     "parity",
     "popcount",
     "read_binary_network",
+    "rescore_vectors",
     "rotate",
     "save_binary_network",
     "set_level",
     "to_packbits",
     "unpack",
+    "walsh_hadamard",
     "words_for",
     "write_binary_network",
     "xnor_dot",

@@ -1,8 +1,8 @@
 """Compiles the kernel and its binding into `liam_core._liam` (cffi, out-of-line API mode, stable ABI).
 
-Paths are relative to the repository root, where setuptools runs. The library is built for the baseline
-machine: the kernel's files raise the instruction set by themselves, function by function. The declarations are read from
-the headers, which are plain enough for that.
+Paths are relative to the repository root, where setuptools runs. The library is built for the baseline machine: the
+kernel's files raise the instruction set by themselves, function by function. The declarations are read from the
+headers, which are plain enough for that.
 """
 
 import re

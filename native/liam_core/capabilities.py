@@ -24,6 +24,7 @@ _FEATURES: Final[tuple[tuple[str, int], ...]] = (
     ("avx512_vpopcntdq", lib.LIAM_CPU_AVX512VPOPCNTDQ),
     ("gfni", lib.LIAM_CPU_GFNI),
     ("avx512_vbmi", lib.LIAM_CPU_AVX512VBMI),
+    ("amx_int8", lib.LIAM_CPU_AMXINT8),
 )
 
 
@@ -32,7 +33,7 @@ class Capabilities:
     """A snapshot of the kernel's state."""
 
     level: str
-    """The level in use: scalar, avx2, avx512 or gfni."""
+    """The level in use: scalar, avx2, avx512, gfni or amx."""
     forced: bool
     """Whether the environment variable LIAM_SIMD chose it at start-up."""
     supported: tuple[str, ...]

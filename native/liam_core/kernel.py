@@ -5,6 +5,7 @@ level is not the wanted one or whose self-test failed.
 """
 
 import os
+import threading
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 from liam_core._liam import ffi, lib
 from liam_core.errors import KernelError
 
-__all__ = ["ALIGNMENT", "MAX_NBITS", "aligned_bytes", "call", "ffi", "lib", "pointer", "status_text"]
+__all__ = ["ALIGNMENT", "MAX_NBITS", "aligned_bytes", "call", "ffi", "lib", "pointer", "status_text", "workspace"]
 
-ABI_VERSION: Final = 1
+ABI_VERSION: Final = 2
 ALIGNMENT: Final[int] = lib.LIAM_ALIGNMENT
 MAX_NBITS: Final[int] = lib.LIAM_MAX_NBITS
+
+
+_kept: Final = threading.local()
 
 
 def status_text(status: int) -> str:
@@ -42,6 +46,14 @@ def aligned_bytes(size: int) -> NDArray[np.uint8]:
     memory = np.empty(size + ALIGNMENT, dtype=np.uint8)
     skip = -memory.ctypes.data % ALIGNMENT
     return memory[skip : skip + size]
+
+
+def workspace(size: int) -> Any:
+    """Return at least `size` bytes for one call to work in: the calling thread's own, kept for its next call."""
+    held: NDArray[np.uint8] | None = getattr(_kept, "memory", None)
+    if held is None or len(held) < size:
+        held = _kept.memory = aligned_bytes(size)
+    return ffi.from_buffer(held)
 
 
 def _initialise() -> None:

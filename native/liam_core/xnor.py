@@ -8,9 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liam_core.bits import check_array, check_bits, output, words_for
-from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer
+from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer, workspace
 
-__all__ = ["XnorWeights", "xnor_dot"]
+__all__ = ["XnorWeights", "prepare_rows", "xnor_dot"]
+
+
+def prepare_rows(name: str, rows: NDArray[np.uint64], nbits: int) -> NDArray[np.uint8]:
+    """Return checked packed rows, copied into the layout that products and searches read."""
+    size = ffi.new("size_t *")
+    call(name, lib.liam_xnor_prepared_bytes(len(rows), nbits, size))
+    memory = aligned_bytes(size[0])
+    source, to = pointer("uint64_t[]", rows), ffi.from_buffer(memory)
+    call(name, lib.liam_xnor_prepare(source, len(rows), nbits, words_for(nbits), to, size[0]))
+    return memory
 
 
 class XnorWeights:
@@ -29,13 +39,8 @@ class XnorWeights:
     def __init__(self, weights: NDArray[np.uint64], nbits: int) -> None:
         check_bits("weights", weights, nbits, 2)
         self._rows, self._nbits = len(weights), nbits
-        size = ffi.new("size_t *")
-        call("weights", lib.liam_xnor_prepared_bytes(self._rows, nbits, size))
-        self._memory = aligned_bytes(size[0])
+        self._memory = prepare_rows("weights", weights, nbits)
         self._prepared = ffi.from_buffer(self._memory)
-        source = pointer("uint64_t[]", weights)
-        stride = words_for(nbits)
-        call("weights", lib.liam_xnor_prepare(source, self._rows, nbits, stride, self._prepared, size[0]))
 
     @property
     def rows(self) -> int:
@@ -56,7 +61,8 @@ class XnorWeights:
         """
         check_bits("a", a, self._nbits, 2)
         out = output(out, (len(a), self._rows), np.int32)
-        call("dot", lib.liam_xnor_dot(*self._operands(a), pointer("int32_t[]", out), self._rows))
+        to = pointer("int32_t[]", out)
+        call("dot", lib.liam_xnor_dot(*self._operands(a), to, self._rows, *self._workspace(len(a))))
         return out
 
     def threshold(
@@ -74,7 +80,7 @@ class XnorWeights:
         words = words_for(self._rows)
         out = output(out, (len(a), words), np.uint64)
         limits, to = pointer("int32_t[]", thresholds), pointer("uint64_t[]", out)
-        call("threshold", lib.liam_xnor_threshold(*self._operands(a), limits, to, words))
+        call("threshold", lib.liam_xnor_threshold(*self._operands(a), limits, to, words, *self._workspace(len(a))))
         return out
 
     def scaled(
@@ -97,11 +103,17 @@ class XnorWeights:
         self._check_parameter("bias", bias, np.float32)
         out = output(out, (len(a), self._rows), np.float32)
         factors, terms, to = pointer("float[]", scale), pointer("float[]", bias), pointer("float[]", out)
-        call("scaled", lib.liam_xnor_scale(*self._operands(a), factors, terms, to, self._rows))
+        operands = *self._operands(a), factors, terms, to, self._rows
+        call("scaled", lib.liam_xnor_scale(*operands, *self._workspace(len(a))))
         return out
 
     def _operands(self, a: NDArray[np.uint64]) -> tuple[object, ...]:
         return pointer("uint64_t[]", a), len(a), a.shape[1], self._prepared, self._rows, self._nbits
+
+    def _workspace(self, rows: int) -> tuple[object, int]:
+        size = ffi.new("size_t *")
+        call("a", lib.liam_xnor_workspace_bytes(rows, self._rows, self._nbits, size))
+        return (workspace(size[0]), size[0]) if size[0] else (ffi.NULL, 0)
 
     def _check_parameter(self, name: str, values: object, dtype: type[np.generic]) -> None:
         check_array(name, values, (dtype,), 1)

@@ -87,6 +87,8 @@ void test_bits(void);
 void test_pack(void);
 void test_xnor(void);
 void test_network(void);
+void test_hadamard(void);
+void test_rotation(void);
 void test_errors(void);
 void test_oip(void);
 void test_hpack_examples(void);

@@ -31,6 +31,8 @@ int main(void) {
         run("pack", test_pack);
         run("xnor", test_xnor);
         run("network", test_network);
+        run("hadamard", test_hadamard);
+        run("rotation", test_rotation);
         run("errors", test_errors);
     }
     return 0;

@@ -240,12 +240,13 @@ static void test_too_many_resets(void) {
     rig *r = greeted(&rig_limits);
     uint32_t id = 1;
     front_event event;
+    r->c->resets_at_ns = INT64_MAX; /* no time passes that would allow more */
     for (; !r->c->closing && id < 40000; id += 2) {
         rig_request(r, id, RIG_STREAM, 0);
         reset(r, id);
         while (rig_take(r, &event)) continue;
     }
-    CHECK(id > 8000 && id < 40000);
+    CHECK(id > 8000 && id < 8010);
     failed(r, H2_ENHANCE_YOUR_CALM);
     rig_free(r);
 }

@@ -6,7 +6,7 @@
 #include "check.h"
 
 typedef struct memory {
-    arena a, weights, prepared, parameters, more_parameters, out;
+    arena a, weights, prepared, parameters, more_parameters, out, workspace;
 } memory;
 
 static int32_t expected_dot(const uint64_t *a, const uint64_t *w, size_t nbits) {
@@ -19,7 +19,7 @@ static int32_t expected_dot(const uint64_t *a, const uint64_t *w, size_t nbits) 
     return (int32_t)nbits - 2 * different;
 }
 
-static void products(memory mem, size_t m, size_t n, size_t nbits) {
+static void products_in(memory mem, size_t m, size_t n, size_t nbits, int with_workspace) {
     const size_t words = liam_words(nbits);
     const size_t a_stride = words + nbits % 2;
     const size_t w_stride = words + m % 2;
@@ -37,10 +37,14 @@ static void products(memory mem, size_t m, size_t n, size_t nbits) {
     CHECK(liam_xnor_prepare(w, n, nbits, w_stride, prepared, bytes) == LIAM_OK);
     CHECK(front_intact(prepared));
 
+    size_t room = SIZE_MAX;
+    CHECK(liam_xnor_workspace_bytes(m, n, nbits, &room) == LIAM_OK);
+    void *workspace = room == 0 || with_workspace == 0 ? NULL : arena_take(mem.workspace, room);
+
     const size_t out_stride = n + nbits % 3;
     const size_t out_span = m ? (m - 1) * out_stride + n : 0;
     int32_t *dot = arena_take(mem.out, out_span * sizeof *dot);
-    CHECK(liam_xnor_dot(a, m, a_stride, prepared, n, nbits, dot, out_stride) == LIAM_OK);
+    CHECK(liam_xnor_dot(a, m, a_stride, prepared, n, nbits, dot, out_stride, workspace, room) == LIAM_OK);
     CHECK(front_intact(dot));
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++) {
@@ -59,7 +63,8 @@ static void products(memory mem, size_t m, size_t n, size_t nbits) {
     const size_t bit_words = liam_words(n);
     const size_t bit_stride = bit_words + nbits % 3;
     uint64_t *bits = arena_take(mem.out, (m ? (m - 1) * bit_stride + bit_words : 0) * sizeof *bits);
-    CHECK(liam_xnor_threshold(a, m, a_stride, prepared, n, nbits, thresholds, bits, bit_stride) == LIAM_OK);
+    CHECK(liam_xnor_threshold(a, m, a_stride, prepared, n, nbits, thresholds, bits, bit_stride, workspace, room) ==
+          LIAM_OK);
     CHECK(front_intact(bits));
     for (size_t i = 0; i < m; i++) {
         const uint64_t *row = bits + i * bit_stride;
@@ -77,7 +82,8 @@ static void products(memory mem, size_t m, size_t n, size_t nbits) {
         bias[j] = random_float();
     }
     float *score = arena_take(mem.out, out_span * sizeof *score);
-    CHECK(liam_xnor_scale(a, m, a_stride, prepared, n, nbits, scale, bias, score, out_stride) == LIAM_OK);
+    CHECK(liam_xnor_scale(a, m, a_stride, prepared, n, nbits, scale, bias, score, out_stride, workspace, room) ==
+          LIAM_OK);
     CHECK(front_intact(score));
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++) {
@@ -90,16 +96,21 @@ static void products(memory mem, size_t m, size_t n, size_t nbits) {
     }
 }
 
+static void products(memory mem, size_t m, size_t n, size_t nbits) {
+    products_in(mem, m, n, nbits, 1);
+    if (m >= 32) products_in(mem, m, n, nbits, 0);
+}
+
 void test_xnor(void) {
     static memory mem;
     if (mem.a.end == NULL) {
-        mem = (memory){arena_new(), arena_new(), arena_new(), arena_new(), arena_new(), arena_new()};
+        mem = (memory){arena_new(), arena_new(), arena_new(), arena_new(), arena_new(), arena_new(), arena_new()};
     }
-    static const size_t some_m[] = {1, 9, 2, 16, 7, 8};
+    static const size_t some_m[] = {1, 9, 2, 16, 7, 32, 8};
     static const size_t some_n[] = {10, 17, 1, 64, 83};
     for (size_t nbits = 0; nbits <= 1100; nbits++) {
         test_case = nbits;
-        products(mem, some_m[nbits % 6], some_n[nbits % 5], nbits);
+        products(mem, some_m[nbits % 7], some_n[nbits % 5], nbits);
     }
     for (size_t m = 0; m <= 18; m++) {
         for (size_t n = 0; n <= 82; n++) {
@@ -110,7 +121,16 @@ void test_xnor(void) {
     for (test_case = 0; test_case < 40; test_case++) { /* long rows: byte counters are widened several times */
         products(mem, 1 + test_case % 10, 3, 64 * (90 + test_case) + 5);
     }
+    for (size_t m = 30; m <= 66; m += 1 + m % 3) { /* batches: whole blocks of rows, and what is left of them */
+        for (size_t n = 1; n <= 70; n += 3) {
+            test_case = m * 1000 + n;
+            products(mem, m, n, 64 * (n % 5) + m);
+        }
+    }
     test_case = 0;
+    products(mem, 33, 40, 64 * 128);      /* the longest rows of tiles, */
+    products(mem, 33, 17, 64 * 128 + 1);  /* and one bit more */
+    products(mem, 32, 600, 64 * 16 + 1);  /* more weights than are spread together */
     products(mem, 75, 18, 64 * 1000 - 1); /* more rows than one pass over the panels takes */
     products(mem, 17, 2, 64 * 5000 + 7);  /* rows so long that a pass takes the fewest */
 }

@@ -3,6 +3,7 @@
  * Operations on bits, a word at a time: the reference that the other levels are compared with. Keep it obvious.
  */
 #include "bits_kernels.h"
+#include "popcount.h"
 
 /* All rows, with `expression` for word w. */
 #define BITWISE_ROWS(expression)                                                  \
@@ -25,17 +26,10 @@ static void xnor_rows(const bitwise_job *job) { BITWISE_ROWS(~(a[w] ^ B_WORD)) }
 
 static void not_rows(const bitwise_job *job) { BITWISE_ROWS(~a[w]) }
 
-static uint32_t ones(uint64_t word) {
-    word -= word >> 1 & UINT64_C(0x5555555555555555);
-    word = (word & UINT64_C(0x3333333333333333)) + (word >> 2 & UINT64_C(0x3333333333333333));
-    word = (word + (word >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    return (uint32_t)(word * UINT64_C(0x0101010101010101) >> 56);
-}
-
 static void popcount(const uint64_t *bits, size_t rows, size_t words, uint64_t tail, size_t stride, uint32_t *out) {
     for (size_t i = 0; i < rows; i++, bits += stride) {
-        out[i] = ones(bits[words - 1] & tail);
-        for (size_t w = 0; w + 1 < words; w++) out[i] += ones(bits[w]);
+        out[i] = popcount64(bits[words - 1] & tail);
+        for (size_t w = 0; w + 1 < words; w++) out[i] += popcount64(bits[w]);
     }
 }
 
@@ -43,7 +37,7 @@ static void parity(const uint64_t *bits, size_t rows, size_t words, uint64_t tai
     for (size_t i = 0; i < rows; i++, bits += stride) {
         uint64_t sum = bits[words - 1] & tail;
         for (size_t w = 0; w + 1 < words; w++) sum ^= bits[w];
-        out[i] = (uint8_t)(ones(sum) % 2);
+        out[i] = (uint8_t)(popcount64(sum) % 2);
     }
 }
 

@@ -3,6 +3,7 @@
  * Which instructions may run here. A CPUID bit says that the processor has an instruction; XCR0 says that the operating
  * system saves the registers it uses. Both are needed.
  */
+#define _GNU_SOURCE /* syscall */
 #include "cpu.h"
 
 #include <stdatomic.h>
@@ -12,9 +13,25 @@
 
 #if LIAM_X86
 #include <cpuid.h>
+#if LIAM_TILES
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #define XCR0_AVX UINT64_C(0x06)    /* xmm and ymm state */
 #define XCR0_AVX512 UINT64_C(0xe6) /* and opmask, upper zmm, zmm16-31 */
+
+#define XCR0_AMX UINT64_C(0x60000) /* tile configuration and data */
+
+/* Linux saves tiles only for processes that asked. */
+static int leave_for_tiles(void) {
+#if LIAM_TILES
+    const long request = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+    return syscall(SYS_arch_prctl, request, tile_data) == 0;
+#else
+    return 0;
+#endif
+}
 
 static uint64_t read_xcr0(void) {
     uint32_t eax, edx;
@@ -43,6 +60,8 @@ static uint64_t detect(void) {
         if (ecx >> 1 & 1) found |= LIAM_CPU_AVX512VBMI;
         if (ecx >> 14 & 1) found |= LIAM_CPU_AVX512VPOPCNTDQ;
     }
+    const int has_tiles = edx >> 24 & edx >> 25 & 1; /* AMX-TILE and AMX-INT8 */
+    if (has_tiles && (xcr0 & XCR0_AMX) == XCR0_AMX && leave_for_tiles()) found |= LIAM_CPU_AMXINT8;
     return found;
 }
 #else

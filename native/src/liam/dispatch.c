@@ -14,13 +14,17 @@
     (LIAM_CPU_AVX2 | LIAM_CPU_AVX512F | LIAM_CPU_AVX512BW | LIAM_CPU_AVX512VL | LIAM_CPU_AVX512DQ | \
      LIAM_CPU_AVX512VPOPCNTDQ)
 #define GFNI_FEATURES (AVX512_FEATURES | LIAM_CPU_AVX512VBMI | LIAM_CPU_GFNI)
+#define AMX_FEATURES (GFNI_FEATURES | LIAM_CPU_AMXINT8)
 
 static const kernels scalar_kernels = {
     .level = LIAM_SCALAR,
     .bits = &liam_bits_scalar,
     .pack = &liam_pack_scalar,
     .xnor = &liam_xnor_scalar,
+    .search = &liam_search_scalar,
+    .rescore = &liam_rescore_scalar,
     .encode = liam_encode_scalar,
+    .hadamard = &liam_hadamard_scalar,
 };
 #if LIAM_X86
 static const kernels avx2_kernels = {
@@ -28,21 +32,42 @@ static const kernels avx2_kernels = {
     .bits = &liam_bits_avx2,
     .pack = &liam_pack_avx2,
     .xnor = &liam_xnor_avx2,
+    .search = &liam_search_avx2,
+    .rescore = &liam_rescore_avx2,
     .encode = liam_encode_avx2,
+    .hadamard = &liam_hadamard_avx2,
 };
 static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
     .bits = &liam_bits_avx512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
+    .hadamard = &liam_hadamard_avx512,
 };
 static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
     .bits = &liam_bits_avx512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
+    .hadamard = &liam_hadamard_avx512,
+};
+#endif
+#if LIAM_TILES
+static const kernels amx_kernels = {
+    .level = LIAM_AMX,
+    .bits = &liam_bits_avx512,
+    .pack = &liam_pack_avx512,
+    .xnor = &liam_xnor_amx,
+    .search = &liam_search_avx512,
+    .rescore = &liam_rescore_avx512,
+    .encode = liam_encode_avx512,
+    .hadamard = &liam_hadamard_avx512,
 };
 #endif
 
@@ -62,6 +87,11 @@ static const level levels[LIAM_LEVELS] = {
     [LIAM_AVX2] = {"avx2", UINT64_MAX, NULL},
     [LIAM_AVX512] = {"avx512", UINT64_MAX, NULL},
     [LIAM_GFNI] = {"gfni", UINT64_MAX, NULL},
+#endif
+#if LIAM_TILES
+    [LIAM_AMX] = {"amx", AMX_FEATURES, &amx_kernels},
+#else
+    [LIAM_AMX] = {"amx", UINT64_MAX, NULL},
 #endif
 };
 

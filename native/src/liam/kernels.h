@@ -11,8 +11,11 @@
 
 #include "bits_kernels.h"
 #include "encode_kernels.h"
+#include "hadamard_kernels.h"
 #include "liam.h"
 #include "pack_kernels.h"
+#include "rescore_kernels.h"
+#include "search_kernels.h"
 #include "xnor_kernels.h"
 
 typedef struct kernels {
@@ -20,7 +23,10 @@ typedef struct kernels {
     const bits_kernels *bits;
     const pack_kernels *pack;
     const xnor_kernels *xnor;
+    const search_kernels *search;
+    const rescore_kernels *rescore;
     encode_fn *encode;
+    const hadamard_kernels *hadamard;
 } kernels;
 
 /* The table in use. */

@@ -28,6 +28,7 @@ struct liam_network {
     size_t run;
     size_t block_rows;    /* rows that go through all layers together */
     size_t row_words;     /* of the widest row of bits */
+    size_t workspace;     /* offset in scratch of what the products work in */
     size_t scratch_bytes;
     size_t hidden_layers;
     network_layer layers[LIAM_MAX_HIDDEN_LAYERS + 1]; /* hidden layers, then the head */

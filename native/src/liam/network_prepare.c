@@ -59,6 +59,18 @@ static int plan_layer(const liam_network_spec *spec, size_t index, size_t nbits,
     return LIAM_OK;
 }
 
+/* What the layer that needs most works in; the widths have been checked. */
+static size_t layer_workspace(const liam_network *net) {
+    size_t most = 0;
+    for (size_t index = 0; index <= net->hidden_layers; index++) {
+        const network_layer *layer = &net->layers[index];
+        size_t bytes = 0;
+        liam_xnor_workspace_bytes(net->block_rows, layer->outputs, layer->nbits, &bytes);
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
 /* Lays out the whole network from the sizes in the spec. */
 static int plan(const liam_network_spec *spec, liam_network *net) {
     if (spec == NULL) return LIAM_ERR_NULL;
@@ -98,7 +110,11 @@ static int plan(const liam_network_spec *spec, liam_network *net) {
     net->block_rows = SCRATCH_TARGET / row_bytes / MIN_BLOCK_ROWS * MIN_BLOCK_ROWS;
     if (net->block_rows > BLOCK_ROWS) net->block_rows = BLOCK_ROWS;
     if (net->block_rows < MIN_BLOCK_ROWS) net->block_rows = MIN_BLOCK_ROWS;
-    if (!size_mul(row_bytes, net->block_rows, &net->scratch_bytes)) return LIAM_ERR_OVERFLOW;
+    if (!size_mul(row_bytes, net->block_rows, &net->workspace) ||
+        !size_round_up(net->workspace, LIAM_ALIGNMENT, &net->workspace) ||
+        !size_add(net->workspace, layer_workspace(net), &net->scratch_bytes)) {
+        return LIAM_ERR_OVERFLOW;
+    }
     return LIAM_OK;
 }
 

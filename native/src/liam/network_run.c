@@ -10,7 +10,7 @@
 
 static const void *at(const liam_network *net, size_t offset) { return (const char *)net + offset; }
 
-static xnor_job job_of(const liam_network *net, size_t index, const uint64_t *bits, size_t rows) {
+static xnor_job job_of(const liam_network *net, size_t index, const uint64_t *bits, size_t rows, void *workspace) {
     const network_layer *layer = &net->layers[index];
     return (xnor_job){
         .a = bits,
@@ -19,6 +19,7 @@ static xnor_job job_of(const liam_network *net, size_t index, const uint64_t *bi
         .panels = at(net, layer->panels),
         .n = layer->outputs,
         .nbits = layer->nbits,
+        .workspace = workspace,
     };
 }
 
@@ -39,7 +40,7 @@ static int64_t argmax(const char *scores, size_t count) {
 }
 
 static void run_block(const kernels *table, const liam_network *net, const char *x, size_t rows, char *label,
-                      char *scores, uint64_t *bits, uint64_t *next) {
+                      char *scores, uint64_t *bits, uint64_t *next, void *workspace) {
     const encoder e = {
         .features = net->features,
         .words = net->input_words,
@@ -50,7 +51,7 @@ static void run_block(const kernels *table, const liam_network *net, const char 
     table->encode(&e, x, rows, bits, net->row_words);
 
     for (size_t index = 0; index < net->hidden_layers; index++) {
-        xnor_job job = job_of(net, index, bits, rows);
+        xnor_job job = job_of(net, index, bits, rows, workspace);
         job.thresholds = at(net, net->layers[index].first);
         job.out = next;
         job.out_stride = net->row_words;
@@ -60,7 +61,7 @@ static void run_block(const kernels *table, const liam_network *net, const char 
     }
 
     const network_layer *head = &net->layers[net->hidden_layers];
-    xnor_job job = job_of(net, net->hidden_layers, bits, rows);
+    xnor_job job = job_of(net, net->hidden_layers, bits, rows, workspace);
     job.scale = at(net, head->first);
     job.bias = at(net, head->second);
     job.out = scores;
@@ -78,10 +79,12 @@ void liam_network_run_on(const kernels *table, const liam_network *net, const vo
     const size_t classes = net->layers[net->hidden_layers].outputs;
     uint64_t *bits = scratch;
     uint64_t *next = bits + net->block_rows * net->row_words;
+    void *workspace = (char *)scratch + net->workspace;
     for (size_t i = 0; i < rows; i += net->block_rows) {
         const size_t count = rows - i < net->block_rows ? rows - i : net->block_rows;
         run_block(table, net, (const char *)x + i * net->features * sizeof(float), count,
-                  (char *)label + i * sizeof(int64_t), (char *)scores + i * classes * sizeof(float), bits, next);
+                  (char *)label + i * sizeof(int64_t), (char *)scores + i * classes * sizeof(float), bits, next,
+                  workspace);
     }
 }
 

@@ -10,23 +10,16 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "split_mix.h"
 
-/* Digests what a family's kernels compute: the digest so far goes in and, with theirs, comes out. A family whose checked
- * edge fails returns what it was given. */
+/* Digests what a family's kernels compute, beginning with the digest that goes in. A family whose checked edge fails
+ * returns what it was given. */
 typedef uint64_t self_test_fn(const kernels *table, uint64_t digest);
 
-self_test_fn liam_self_test_bits, liam_self_test_layers;
+self_test_fn liam_self_test_bits, liam_self_test_layers, liam_self_test_hadamard, liam_self_test_search;
 
 /* Runs all of it: liam_self_test on a table. */
 int liam_self_test_on(const kernels *table, uint64_t *digest);
-
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-static inline uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
 
 /* A float in [-1, 1) with 24 significant bits. */
 static inline float next_float(uint64_t *state) { return (float)(next_random(state) >> 40) * 0x1p-23f - 1.0f; }
@@ -37,9 +30,11 @@ static inline uint64_t digest_of(uint64_t digest, const void *values, size_t cou
         uint64_t value = 0;
         const char *at = (const char *)values + i * size;
         uint8_t u8;
+        uint16_t u16;
         uint32_t u32;
         switch (size) {
         case 1: memcpy(&u8, at, 1); value = u8; break;
+        case 2: memcpy(&u16, at, 2); value = u16; break;
         case 4: memcpy(&u32, at, 4); value = u32; break;
         default: memcpy(&value, at, 8); break;
         }

@@ -14,6 +14,13 @@
 #define LIAM_X86 0
 #endif
 
+/* Tiles have to be asked for, and only how Linux wants to be asked is known here. */
+#if LIAM_X86 && defined(__linux__)
+#define LIAM_TILES 1
+#else
+#define LIAM_TILES 0
+#endif
+
 #if LIAM_X86
 #define LIAM_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
@@ -28,6 +35,7 @@
 #define LIAM_AVX2_BEGIN LIAM_TARGET_BEGIN("avx2")
 #define LIAM_AVX512_BEGIN LIAM_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")
 #define LIAM_GFNI_BEGIN LIAM_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512vbmi,gfni")
+#define LIAM_AMX_BEGIN LIAM_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,amx-tile,amx-int8")
 #define LIAM_INLINE static inline __attribute__((always_inline))
 #else
 #define LIAM_INLINE static inline

@@ -46,9 +46,21 @@ int liam_xnor_prepare(const uint64_t *weights, size_t n, size_t nbits, size_t we
     return LIAM_OK;
 }
 
+int liam_xnor_workspace_bytes(size_t m, size_t n, size_t nbits, size_t *bytes) {
+    const size_t words = words_of(nbits);
+    if (bytes == NULL) return LIAM_ERR_NULL;
+    if (nbits > LIAM_MAX_NBITS) return LIAM_ERR_SIZE;
+    *bytes = 0;
+    if (m < TILE_BLOCK_ROWS || n == 0 || words == 0 || words > TILE_MAX_WORDS) return LIAM_OK;
+    const size_t panels = n / LIAM_PANEL + (n % LIAM_PANEL != 0);
+    *bytes = (2 + tile_block_panels(panels, words)) * words * TILE_BYTES;
+    return LIAM_OK;
+}
+
 /* The checks that the three products share. */
-static int check_job(const xnor_job *job, size_t out_width, size_t out_element_bytes, int has_parameters) {
-    size_t bytes;
+static int check_job(const xnor_job *job, size_t workspace_bytes, size_t out_width, size_t out_element_bytes,
+                     int has_parameters) {
+    size_t bytes, room;
     const int status = liam_xnor_prepared_bytes(job->n, job->nbits, &bytes);
     if (status != LIAM_OK) return status;
     if (job->a_stride < words_of(job->nbits) || job->out_stride < out_width) return LIAM_ERR_STRIDE;
@@ -60,13 +72,19 @@ static int check_job(const xnor_job *job, size_t out_width, size_t out_element_b
     if (job->out == NULL || !has_parameters) return LIAM_ERR_NULL;
     if (job->nbits == 0) return LIAM_OK; /* nothing to read */
     if (job->a == NULL || job->panels == NULL) return LIAM_ERR_NULL;
-    return is_aligned(job->panels, LIAM_ALIGNMENT) ? LIAM_OK : LIAM_ERR_ALIGNMENT;
+    if (!is_aligned(job->panels, LIAM_ALIGNMENT) || !is_aligned(job->workspace, LIAM_ALIGNMENT)) {
+        return LIAM_ERR_ALIGNMENT;
+    }
+    liam_xnor_workspace_bytes(job->m, job->n, job->nbits, &room);
+    return job->workspace != NULL && workspace_bytes < room ? LIAM_ERR_MEMORY : LIAM_OK;
 }
 
-/* Runs a checked job. Rows without bits have nothing to read, so the kernels need not expect them. */
-static int run_job(xnor_job job, xnor_fn *kernel, xnor_fn *scalar) {
+/* Checks a job and runs it. Rows without bits have nothing to read, so the kernels need not expect them. */
+static int run(xnor_job job, size_t workspace_bytes, size_t out_width, size_t out_element_bytes, int has_parameters,
+               xnor_fn *kernel, xnor_fn *scalar) {
     static const uint64_t nothing[LIAM_PANEL] = {0};
-    if (job.m == 0 || job.n == 0) return LIAM_OK;
+    const int status = check_job(&job, workspace_bytes, out_width, out_element_bytes, has_parameters);
+    if (status != LIAM_OK || job.m == 0 || job.n == 0) return status;
     if (job.nbits == 0) {
         job.a = nothing;
         job.a_stride = 0;
@@ -78,25 +96,27 @@ static int run_job(xnor_job job, xnor_fn *kernel, xnor_fn *scalar) {
 }
 
 int liam_xnor_dot(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n, size_t nbits,
-                  int32_t *out, size_t out_stride) {
+                  int32_t *out, size_t out_stride, void *workspace, size_t workspace_bytes) {
     const xnor_job job = {.a = a, .m = m, .a_stride = a_stride, .panels = prepared, .n = n, .nbits = nbits,
-                          .out = out, .out_stride = out_stride};
-    const int status = check_job(&job, n, sizeof *out, 1);
-    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor->dot, liam_xnor_scalar.dot);
+                          .out = out, .out_stride = out_stride, .workspace = workspace};
+    return run(job, workspace_bytes, n, sizeof *out, 1, liam_active()->xnor->dot, liam_xnor_scalar.dot);
 }
 
 int liam_xnor_threshold(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n, size_t nbits,
-                        const int32_t *thresholds, uint64_t *out, size_t out_stride) {
+                        const int32_t *thresholds, uint64_t *out, size_t out_stride, void *workspace,
+                        size_t workspace_bytes) {
     const xnor_job job = {.a = a, .m = m, .a_stride = a_stride, .panels = prepared, .n = n, .nbits = nbits,
-                          .thresholds = thresholds, .out = out, .out_stride = out_stride};
-    const int status = check_job(&job, liam_words(n), sizeof *out, thresholds != NULL);
-    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor->threshold, liam_xnor_scalar.threshold);
+                          .thresholds = thresholds, .out = out, .out_stride = out_stride, .workspace = workspace};
+    return run(job, workspace_bytes, liam_words(n), sizeof *out, thresholds != NULL, liam_active()->xnor->threshold,
+               liam_xnor_scalar.threshold);
 }
 
 int liam_xnor_scale(const uint64_t *a, size_t m, size_t a_stride, const void *prepared, size_t n, size_t nbits,
-                    const float *scale, const float *bias, float *out, size_t out_stride) {
+                    const float *scale, const float *bias, float *out, size_t out_stride, void *workspace,
+                    size_t workspace_bytes) {
     const xnor_job job = {.a = a, .m = m, .a_stride = a_stride, .panels = prepared, .n = n, .nbits = nbits,
-                          .scale = scale, .bias = bias, .out = out, .out_stride = out_stride};
-    const int status = check_job(&job, n, sizeof *out, scale != NULL && bias != NULL);
-    return status != LIAM_OK ? status : run_job(job, liam_active()->xnor->scale, liam_xnor_scalar.scale);
+                          .scale = scale, .bias = bias, .out = out, .out_stride = out_stride,
+                          .workspace = workspace};
+    return run(job, workspace_bytes, n, sizeof *out, scale != NULL && bias != NULL, liam_active()->xnor->scale,
+               liam_xnor_scalar.scale);
 }

@@ -1,89 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * XNOR-popcount products with AVX-512 VPOPCNTDQ. A vector holds one word of eight columns, a panel is two vectors, and
- * an activation word is broadcast against them: xor, popcount, add, with 64-bit counters that cannot overflow.
+ * XNOR-popcount products with AVX-512 VPOPCNTDQ.
  *
  * All shapes of tile share one body. 8 rows x 1 panel reuses weights from registers for batches; fewer rows take more
  * panels at once, which reuses the broadcast words and keeps as many counters in flight: 4 x 2, 2 x 4 and 1 x 4.
  */
-#include <string.h>
-
-#include "xnor_kernels.h"
-#include "sizes.h"
+#include "tile_avx512.h"
+#include "xnor_finish_avx512.h"
 
 #if LIAM_X86
-#include <immintrin.h>
-
-#define TILE_ROWS 8
-#define MAX_COUNTERS 16
 
 /* Activations that a pass over all panels may keep in the second-level cache. */
 #define BLOCK_BYTES (256 * 1024)
-
-typedef enum epilogue { TO_DOT, TO_BITS, TO_SCORE } epilogue;
 
 LIAM_AVX512_BEGIN
 
 /* Sixteen inner products from two vectors of popcounts. */
 LIAM_INLINE __m512i dots(__m512i low, __m512i high, __m512i nbits) {
-    const __m512i counts =
-        _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)), _mm512_cvtepi64_epi32(high), 1);
-    return _mm512_sub_epi32(nbits, _mm512_slli_epi32(counts, 1));
-}
-
-/* Writes the results of row i, panel p. */
-LIAM_INLINE void finish(const xnor_job *job, epilogue kind, size_t i, size_t p, __m512i dot) {
-    const size_t j = p * LIAM_PANEL;
-    const __mmask16 lanes = (__mmask16)low_bits(job->n - j);
-    if (kind == TO_DOT) {
-        _mm512_mask_storeu_epi32((int32_t *)job->out + i * job->out_stride + j, lanes, dot);
-    } else if (kind == TO_BITS) {
-        const __m512i thresholds = _mm512_maskz_loadu_epi32(lanes, job->thresholds + j);
-        const uint16_t bits = (uint16_t)_mm512_mask_cmpge_epi32_mask(lanes, dot, thresholds);
-        memcpy((char *)((uint64_t *)job->out + i * job->out_stride) + p * sizeof bits, &bits, sizeof bits);
-    } else {
-        const __m512 scale = _mm512_maskz_loadu_ps(lanes, job->scale + j);
-        const __m512 bias = _mm512_maskz_loadu_ps(lanes, job->bias + j);
-        const __m512 score = _mm512_add_ps(_mm512_mul_ps(scale, _mm512_cvtepi32_ps(dot)), bias);
-        _mm512_mask_storeu_ps((char *)job->out + (i * job->out_stride + j) * sizeof(float), lanes, score);
-    }
-}
-
-/* One step of a tile: word w, with `valid` applied to the activations. */
-LIAM_INLINE void step(const uint64_t *a, size_t a_stride, const uint64_t *panel, size_t panel_words, size_t w,
-                      __m512i valid, int masked, unsigned rows, unsigned panels, __m512i *count) {
-    LIAM_UNROLL
-    for (unsigned c = 0; c < 2 * panels; c++) {
-        const __m512i weights = _mm512_load_si512(panel + c / 2 * panel_words + w * LIAM_PANEL + c % 2 * 8);
-        LIAM_UNROLL
-        for (unsigned r = 0; r < rows; r++) {
-            const __m512i word = _mm512_set1_epi64((long long)a[r * a_stride + w]);
-            /* 0x6c is (word and valid) xor weights, for operands valid, weights, word */
-            const __m512i different = masked ? _mm512_ternarylogic_epi64(valid, weights, word, 0x6c)
-                                             : _mm512_xor_si512(word, weights);
-            count[r * 2 * panels + c] =
-                _mm512_add_epi64(count[r * 2 * panels + c], _mm512_popcnt_epi64(different));
-        }
-    }
+    return _mm512_sub_epi32(nbits, _mm512_slli_epi32(narrow_counts(low, high), 1));
 }
 
 /* Rows i to i + rows, panels p to p + panels. rows and panels are constants where this is inlined. */
 LIAM_INLINE void tile(const xnor_job *job, epilogue kind, size_t i, size_t p, unsigned rows, unsigned panels) {
-    const size_t words = words_of(job->nbits);
-    const size_t panel_words = words * LIAM_PANEL;
-    const uint64_t *a = job->a + i * job->a_stride;
-    const uint64_t *panel = job->panels + p * panel_words;
-    const __m512i valid = _mm512_set1_epi64((long long)tail_mask(job->nbits));
+    const uint64_t *panel = job->panels + p * words_of(job->nbits) * LIAM_PANEL;
     const __m512i nbits = _mm512_set1_epi32((int)job->nbits);
 
     __m512i count[MAX_COUNTERS];
     LIAM_UNROLL
     for (unsigned k = 0; k < rows * panels * 2; k++) count[k] = _mm512_setzero_si512();
-    /* The masked word goes first: after the loop, compilers would keep every counter twice. */
-    step(a, job->a_stride, panel, panel_words, words - 1, valid, 1, rows, panels, count);
-    for (size_t w = 0; w + 1 < words; w++) {
-        step(a, job->a_stride, panel, panel_words, w, valid, 0, rows, panels, count);
-    }
+    count_tile(job->a + i * job->a_stride, job->a_stride, panel, job->nbits, rows, panels, count);
     LIAM_UNROLL
     for (unsigned r = 0; r < rows; r++) {
         LIAM_UNROLL
@@ -109,9 +54,7 @@ LIAM_INLINE void product(const xnor_job *job, epilogue kind) {
     size_t block = BLOCK_BYTES / (words * sizeof(uint64_t)) / TILE_ROWS * TILE_ROWS;
     if (block == 0) block = TILE_ROWS;
 
-    if (kind == TO_BITS) { /* panels past n write nothing, but excess bits are zero */
-        for (size_t i = 0; i < job->m; i++) ((uint64_t *)job->out)[i * job->out_stride + (job->n - 1) / 64] = 0;
-    }
+    if (kind == TO_BITS) clear_last_words(job);
     for (size_t first = 0; first < batched; first += block) {
         const size_t last = batched - first < block ? batched : first + block;
         for (size_t p = 0; p < panels; p++) {

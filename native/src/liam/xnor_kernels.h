@@ -13,6 +13,18 @@
 /* Columns in one group of prepared weights. */
 #define LIAM_PANEL 16
 
+/* What the tile unit works in: bits spread to bytes, a tile of 16 rows for each word of a panel. */
+#define TILE_BYTES 1024
+#define TILE_BLOCK_ROWS (2 * LIAM_PANEL)     /* rows of activations that are spread together */
+#define TILE_BLOCK_BYTES ((size_t)512 << 10) /* spread weights that stay in the second-level cache */
+#define TILE_MAX_WORDS 128                   /* longer rows would leave no room for them */
+
+/* Panels of weights that are spread together; words is at most TILE_MAX_WORDS. */
+static inline size_t tile_block_panels(size_t panels, size_t words) {
+    const size_t most = TILE_BLOCK_BYTES / (words * TILE_BYTES);
+    return panels < most ? panels : most;
+}
+
 /* A product. Of thresholds and scale with bias, a kernel reads what it needs. Float outputs have no alignment promise,
  * because networks write their scores into message buffers. */
 typedef struct xnor_job {
@@ -27,6 +39,7 @@ typedef struct xnor_job {
     const float *bias;
     void *out;
     size_t out_stride; /* elements of out */
+    void *workspace;   /* of liam_xnor_workspace_bytes, or NULL */
 } xnor_job;
 
 typedef void xnor_fn(const xnor_job *job);
@@ -37,6 +50,6 @@ typedef struct xnor_kernels {
     xnor_fn *scale;
 } xnor_kernels;
 
-extern const xnor_kernels liam_xnor_scalar, liam_xnor_avx2, liam_xnor_avx512;
+extern const xnor_kernels liam_xnor_scalar, liam_xnor_avx2, liam_xnor_avx512, liam_xnor_amx;
 
 #endif

@@ -4,15 +4,9 @@
  */
 #include <string.h>
 
-#include "xnor_kernels.h"
+#include "popcount.h"
 #include "sizes.h"
-
-static int32_t popcount(uint64_t v) {
-    v -= v >> 1 & UINT64_C(0x5555555555555555);
-    v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
-    v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    return (int32_t)(v * UINT64_C(0x0101010101010101) >> 56);
-}
+#include "xnor_kernels.h"
 
 static int32_t dot(const xnor_job *job, size_t i, size_t j) {
     const size_t words = words_of(job->nbits);
@@ -21,7 +15,7 @@ static int32_t dot(const xnor_job *job, size_t i, size_t j) {
     int32_t different = 0;
     for (size_t w = 0; w < words; w++) {
         const uint64_t valid = w + 1 < words ? UINT64_MAX : tail_mask(job->nbits);
-        different += popcount((a[w] ^ lane[w * LIAM_PANEL]) & valid);
+        different += (int32_t)popcount64((a[w] ^ lane[w * LIAM_PANEL]) & valid);
     }
     return (int32_t)job->nbits - 2 * different;
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Walsh-Hadamard transforms with AVX-512: blocks of 16 vectors in registers.
+ *
+ * Within a vector, an element becomes its partner plus itself, or its partner minus itself where it is the second of its
+ * pair. For floats that is one fused multiply-add with 1 or -1: the product is exact, so the sum is rounded once.
+ */
+#include "hadamard_kernels.h"
+#include "sizes.h"
+
+#if LIAM_X86
+#include <immintrin.h>
+
+#define RADIX 16
+
+/* The lanes that are the second of a pair at distance h. */
+#define SECOND_1 0xaaaa
+#define SECOND_2 0xcccc
+#define SECOND_4 0xf0f0
+#define SECOND_8 0xff00
+
+LIAM_AVX512_BEGIN
+
+LIAM_INLINE __m512 pair_f32(__m512 v, __m512 partner, __mmask16 second) {
+    const __m512 sign = _mm512_mask_blend_ps(second, _mm512_set1_ps(1.0f), _mm512_set1_ps(-1.0f));
+    return _mm512_fmadd_ps(v, sign, partner);
+}
+
+LIAM_INLINE __m512 within_f32(__m512 v, size_t n) {
+    if (n > 1) v = pair_f32(v, _mm512_permute_ps(v, 0xb1), SECOND_1);
+    if (n > 2) v = pair_f32(v, _mm512_permute_ps(v, 0x4e), SECOND_2);
+    if (n > 4) v = pair_f32(v, _mm512_shuffle_f32x4(v, v, 0xb1), SECOND_4);
+    if (n > 8) v = pair_f32(v, _mm512_shuffle_f32x4(v, v, 0x4e), SECOND_8);
+    return v;
+}
+
+#define NAME(x) x##_f32
+#define ELEMENT float
+#define VECTOR __m512
+#define LANES 16
+#define LOAD _mm512_loadu_ps
+#define STORE _mm512_storeu_ps
+#define ADD _mm512_add_ps
+#define SUB _mm512_sub_ps
+#define WITHIN within_f32
+#define SCALAR liam_hadamard_scalar.f32
+#include "hadamard_passes.h"
+
+LIAM_INLINE __m512d pair_f64(__m512d v, __m512d partner, __mmask8 second) {
+    const __m512d sign = _mm512_mask_blend_pd(second, _mm512_set1_pd(1.0), _mm512_set1_pd(-1.0));
+    return _mm512_fmadd_pd(v, sign, partner);
+}
+
+LIAM_INLINE __m512d within_f64(__m512d v, size_t n) {
+    if (n > 1) v = pair_f64(v, _mm512_permute_pd(v, 0x55), (__mmask8)SECOND_1);
+    if (n > 2) v = pair_f64(v, _mm512_permutex_pd(v, 0x4e), (__mmask8)SECOND_2);
+    if (n > 4) v = pair_f64(v, _mm512_shuffle_f64x2(v, v, 0x4e), (__mmask8)SECOND_4);
+    return v;
+}
+
+#define NAME(x) x##_f64
+#define ELEMENT double
+#define VECTOR __m512d
+#define LANES 8
+#define LOAD _mm512_loadu_pd
+#define STORE _mm512_storeu_pd
+#define ADD _mm512_add_pd
+#define SUB _mm512_sub_pd
+#define WITHIN within_f64
+#define SCALAR liam_hadamard_scalar.f64
+#include "hadamard_passes.h"
+
+LIAM_INLINE __m512i pair_i32(__m512i v, __m512i partner, __mmask16 second) {
+    return _mm512_mask_sub_epi32(_mm512_add_epi32(partner, v), second, partner, v);
+}
+
+LIAM_INLINE __m512i within_i32(__m512i v, size_t n) {
+    if (n > 1) v = pair_i32(v, _mm512_shuffle_epi32(v, _MM_PERM_CDAB), SECOND_1);
+    if (n > 2) v = pair_i32(v, _mm512_shuffle_epi32(v, _MM_PERM_BADC), SECOND_2);
+    if (n > 4) v = pair_i32(v, _mm512_shuffle_i32x4(v, v, 0xb1), SECOND_4);
+    if (n > 8) v = pair_i32(v, _mm512_shuffle_i32x4(v, v, 0x4e), SECOND_8);
+    return v;
+}
+
+#define NAME(x) x##_i32
+#define ELEMENT int32_t
+#define VECTOR __m512i
+#define LANES 16
+#define LOAD _mm512_loadu_si512
+#define STORE _mm512_storeu_si512
+#define ADD _mm512_add_epi32
+#define SUB _mm512_sub_epi32
+#define WITHIN within_i32
+#define SCALAR liam_hadamard_scalar.i32
+#include "hadamard_passes.h"
+
+/* The lanes of elements j to j + 16 that a row of n has. */
+LIAM_INLINE __mmask16 lanes_of(size_t n, size_t j) { return (__mmask16)low_bits(n - j); }
+
+static void flip(const float *x, const uint64_t *signs, size_t n, float *out) {
+    for (size_t j = 0; j < n; j += 16) {
+        const __mmask16 lanes = lanes_of(n, j);
+        const __mmask16 negative = (__mmask16)~(signs[j / 64] >> (j % 64));
+        const __m512i v = _mm512_maskz_loadu_epi32(lanes, x + j);
+        const __m512i sign = _mm512_set1_epi32(INT32_MIN);
+        _mm512_mask_storeu_epi32(out + j, lanes, _mm512_mask_xor_epi32(v, negative, v, sign));
+    }
+}
+
+static void scale(float *x, size_t n, float factor) {
+    for (size_t j = 0; j < n; j += 16) {
+        const __mmask16 lanes = lanes_of(n, j);
+        const __m512 v = _mm512_maskz_loadu_ps(lanes, x + j);
+        _mm512_mask_storeu_ps(x + j, lanes, _mm512_mul_ps(v, _mm512_set1_ps(factor)));
+    }
+}
+
+static void mix(float *low, float *high, size_t half, float factor) {
+    for (size_t j = 0; j < half; j += 16) {
+        const __mmask16 lanes = lanes_of(half, j);
+        const __m512 a = _mm512_maskz_loadu_ps(lanes, low + j), b = _mm512_maskz_loadu_ps(lanes, high + j);
+        _mm512_mask_storeu_ps(low + j, lanes, _mm512_mul_ps(_mm512_add_ps(a, b), _mm512_set1_ps(factor)));
+        _mm512_mask_storeu_ps(high + j, lanes, _mm512_mul_ps(_mm512_sub_ps(a, b), _mm512_set1_ps(factor)));
+    }
+}
+
+LIAM_TARGET_END
+
+const hadamard_kernels liam_hadamard_avx512 = {
+    .f32 = transform_f32, .f64 = transform_f64, .i32 = transform_i32, .flip = flip, .scale = scale, .mix = mix,
+};
+#endif
