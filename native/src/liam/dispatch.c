@@ -20,6 +20,7 @@ static const kernels scalar_kernels = {
     .pack = &liam_pack_scalar,
     .xnor = &liam_xnor_scalar,
     .encode = liam_encode_scalar,
+    .gf2 = &liam_gf2_scalar,
 };
 #if LIAM_X86
 static const kernels avx2_kernels = {
@@ -27,18 +28,21 @@ static const kernels avx2_kernels = {
     .pack = &liam_pack_avx2,
     .xnor = &liam_xnor_avx2,
     .encode = liam_encode_avx2,
+    .gf2 = &liam_gf2_avx2,
 };
 static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .encode = liam_encode_avx512,
+    .gf2 = &liam_gf2_avx512,
 };
 static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .encode = liam_encode_avx512,
+    .gf2 = &liam_gf2_gfni,
 };
 #endif
 

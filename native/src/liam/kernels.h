@@ -10,6 +10,7 @@
 #define LIAM_KERNELS_H
 
 #include "encode_kernels.h"
+#include "gf2_kernels.h"
 #include "liam.h"
 #include "pack_kernels.h"
 #include "xnor_kernels.h"
@@ -19,6 +20,7 @@ typedef struct kernels {
     const pack_kernels *pack;
     const xnor_kernels *xnor;
     encode_fn *encode;
+    const gf2_kernels *gf2;
 } kernels;
 
 /* The table in use. */

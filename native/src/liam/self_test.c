@@ -11,6 +11,7 @@ typedef struct part {
 
 static const part parts[] = {
     {liam_self_test_layers, UINT64_C(0xf3bdb04240bf8b73)},
+    {liam_self_test_gf2, UINT64_C(0x05622b258b0fcb1b)},
 };
 
 int liam_self_test_on(const kernels *table, uint64_t *digest) {

@@ -16,6 +16,7 @@
 typedef uint64_t self_test_fn(const kernels *table, uint64_t digest);
 
 self_test_fn liam_self_test_layers;
+self_test_fn liam_self_test_gf2;
 
 /* Runs all of it: liam_self_test on a table. */
 int liam_self_test_on(const kernels *table, uint64_t *digest);
