@@ -85,6 +85,8 @@ static inline int excess_is_zero(const uint64_t *row, size_t nbits) {
 void test_dispatch(void);
 void test_pack(void);
 void test_xnor(void);
+void test_gf2(void);
+void test_gf2_errors(void);
 void test_network(void);
 void test_hadamard(void);
 void test_rotation(void);

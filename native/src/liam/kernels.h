@@ -10,6 +10,7 @@
 #define LIAM_KERNELS_H
 
 #include "encode_kernels.h"
+#include "gf2_kernels.h"
 #include "hadamard_kernels.h"
 #include "liam.h"
 #include "pack_kernels.h"
@@ -25,6 +26,7 @@ typedef struct kernels {
     const rescore_kernels *rescore;
     encode_fn *encode;
     const hadamard_kernels *hadamard;
+    const gf2_kernels *gf2;
 } kernels;
 
 /* The table in use. */
