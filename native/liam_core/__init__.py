@@ -5,6 +5,7 @@ starts the kernel; it raises `KernelError` if the environment variable LIAM_SIMD
 this machine does not run.
 """
 
+from liam_core import gf2
 from liam_core.algebra import BinaryAlgebra
 from liam_core.bits import from_packbits, pack, to_packbits, unpack, words_for
 from liam_core.bitwise import bit_and, bit_not, bit_or, bit_xor, kronecker, parity, popcount, rotate
@@ -38,6 +39,7 @@ __all__ = [
     "capabilities",
     "from_packbits",
     "from_signs",
+    "gf2",
     "kronecker",
     "pack",
     "parity",

@@ -86,6 +86,8 @@ void test_dispatch(void);
 void test_bits(void);
 void test_pack(void);
 void test_xnor(void);
+void test_gf2(void);
+void test_gf2_errors(void);
 void test_network(void);
 void test_hadamard(void);
 void test_rotation(void);

@@ -30,6 +30,8 @@ int main(void) {
         run("bits", test_bits);
         run("pack", test_pack);
         run("xnor", test_xnor);
+        run("gf2", test_gf2);
+        run("gf2 errors", test_gf2_errors);
         run("network", test_network);
         run("hadamard", test_hadamard);
         run("rotation", test_rotation);

@@ -25,6 +25,7 @@ static const kernels scalar_kernels = {
     .rescore = &liam_rescore_scalar,
     .encode = liam_encode_scalar,
     .hadamard = &liam_hadamard_scalar,
+    .gf2 = &liam_gf2_scalar,
 };
 #if LIAM_X86
 static const kernels avx2_kernels = {
@@ -36,6 +37,7 @@ static const kernels avx2_kernels = {
     .rescore = &liam_rescore_avx2,
     .encode = liam_encode_avx2,
     .hadamard = &liam_hadamard_avx2,
+    .gf2 = &liam_gf2_avx2,
 };
 static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
@@ -46,6 +48,7 @@ static const kernels avx512_kernels = {
     .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
     .hadamard = &liam_hadamard_avx512,
+    .gf2 = &liam_gf2_avx512,
 };
 static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
@@ -56,6 +59,7 @@ static const kernels gfni_kernels = {
     .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
     .hadamard = &liam_hadamard_avx512,
+    .gf2 = &liam_gf2_gfni,
 };
 #endif
 #if LIAM_TILES
@@ -68,6 +72,7 @@ static const kernels amx_kernels = {
     .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
     .hadamard = &liam_hadamard_avx512,
+    .gf2 = &liam_gf2_gfni,
 };
 #endif
 

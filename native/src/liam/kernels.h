@@ -11,6 +11,7 @@
 
 #include "bits_kernels.h"
 #include "encode_kernels.h"
+#include "gf2_kernels.h"
 #include "hadamard_kernels.h"
 #include "liam.h"
 #include "pack_kernels.h"
@@ -27,6 +28,7 @@ typedef struct kernels {
     const rescore_kernels *rescore;
     encode_fn *encode;
     const hadamard_kernels *hadamard;
+    const gf2_kernels *gf2;
 } kernels;
 
 /* The table in use. */

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Byte panels by 512-bit vectors: what gf2_avx512.c and gf2_gfni.c share. The file that includes this, inside its target
+ * region, has defined
+ *   columns_of(x)     eight words, of rows 0 to 7, to the 64 bytes of their columns
+ *   words_of_rows(x)  back
+ */
+#ifndef LIAM_GF2_WIDE_H
+#define LIAM_GF2_WIDE_H
+
+#include "gf2_words.h"
+
+/* Rows of at most so many words are gathered word by word, because most of a vector along the row would be empty. */
+#define FEW_WORDS 2
+
+/* x[w] becomes word w of eight rows. Rows past `rows` and bits past `nbits`, at most 512, are zero. */
+LIAM_INLINE void load_words(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, __m512i *x) {
+    const size_t words = nbits < 512 ? words_of(nbits) : 8;
+    LIAM_UNROLL
+    for (unsigned i = 0; i < 8; i++) x[i] = _mm512_setzero_si512();
+    if (rows == 0) return;
+    if (words <= FEW_WORDS) {
+        const __mmask8 present = (__mmask8)low_bits(rows < 8 ? rows : 8);
+        const __m512i index = _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
+                                                 _mm512_set1_epi64((long long)stride));
+        for (size_t w = 0; w < words; w++) {
+            const __m512i word = stride == 1 ? _mm512_maskz_loadu_epi64(present, bits)
+                                             : _mm512_mask_i64gather_epi64(x[7], present, index, bits + w, 8);
+            const uint64_t valid = w + 1 < words ? UINT64_MAX : tail_mask(nbits);
+            x[w] = _mm512_and_si512(word, _mm512_set1_epi64((long long)valid));
+        }
+        return;
+    }
+    if (rows >= 8 && nbits >= 512) {
+        LIAM_UNROLL
+        for (unsigned i = 0; i < 8; i++) x[i] = _mm512_loadu_si512(bits + i * stride);
+    } else {
+        const __mmask8 present = (__mmask8)low_bits(words);
+        const __m512i valid = _mm512_mask_set1_epi64(_mm512_set1_epi64(-1), (__mmask8)(1u << (words - 1)),
+                                                     (long long)(nbits < 512 ? tail_mask(nbits) : UINT64_MAX));
+        LIAM_UNROLL
+        for (unsigned i = 0; i < 8; i++) {
+            if (i < rows) x[i] = _mm512_and_si512(_mm512_maskz_loadu_epi64(present, bits + i * stride), valid);
+        }
+    }
+    transpose_words(x);
+}
+
+static void pack(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *to, size_t tile_step,
+                 size_t panels) {
+    for (size_t j = 0; j < nbits; j += 512) {
+        const size_t tiles = nbits - j < 512 ? (nbits - j + GF2_TILE_COLUMNS - 1) / GF2_TILE_COLUMNS : 4;
+        for (size_t p = 0; p < panels; p++) {
+            const size_t first = p * GF2_PANEL_ROWS;
+            const size_t left = rows > first ? rows - first : 0;
+            __m512i x[8];
+            load_words(left == 0 ? bits : bits + first * stride + j / 64, left, nbits - j, stride, x);
+            LIAM_UNROLL
+            for (unsigned t = 0; t < 4; t++) {
+                if (t >= tiles) break;
+                uint8_t *panel = to + (j / GF2_TILE_COLUMNS + t) * tile_step + p * GF2_PANEL_BYTES;
+                _mm512_store_si512(panel, columns_of(x[2 * t]));
+                _mm512_store_si512(panel + 64, columns_of(x[2 * t + 1]));
+            }
+        }
+    }
+}
+
+static void unpack(const uint8_t *from, size_t tile_step, size_t rows, size_t nbits, uint64_t *bits, size_t stride,
+                   const size_t *place) {
+    for (size_t j = 0; j < nbits; j += 512) {
+        const size_t tiles = nbits - j < 512 ? (nbits - j + GF2_TILE_COLUMNS - 1) / GF2_TILE_COLUMNS : 4;
+        const __mmask8 present = (__mmask8)low_bits(nbits - j < 512 ? words_of(nbits - j) : 8);
+        for (size_t i = 0; i < rows; i += GF2_PANEL_ROWS) {
+            __m512i x[8];
+            LIAM_UNROLL
+            for (unsigned t = 0; t < 4; t++) {
+                const uint8_t *panel =
+                    from + (j / GF2_TILE_COLUMNS + t) * tile_step + i / GF2_PANEL_ROWS * GF2_PANEL_BYTES;
+                x[2 * t] = t < tiles ? words_of_rows(_mm512_load_si512(panel)) : _mm512_setzero_si512();
+                x[2 * t + 1] = t < tiles ? words_of_rows(_mm512_load_si512(panel + 64)) : _mm512_setzero_si512();
+            }
+            transpose_words(x);
+            LIAM_UNROLL
+            for (unsigned r = 0; r < 8; r++) {
+                if (i + r >= rows) break;
+                const size_t to = place != NULL ? place[i + r] : i + r;
+                _mm512_mask_storeu_epi64(bits + to * stride + j / 64, present, x[r]);
+            }
+        }
+    }
+}
+
+static void column(const uint8_t *from, size_t panels, uint64_t *words) {
+    for (size_t p = 0; p < panels; p++) {
+        _mm512_store_si512(words + p * GF2_PANEL_ROWS, words_of_rows(_mm512_load_si512(from + p * GF2_PANEL_BYTES)));
+    }
+}
+
+#endif
