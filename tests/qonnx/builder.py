@@ -45,7 +45,9 @@ class Builder:
         number = len(self.nodes)
         output = f"{kind}_{number}_out"
         domain = self.domain if kind in CUSTOM else ""
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{kind}_{number}", domain=domain, **attributes))
+        self.nodes.append(
+            helper.make_node(kind, inputs, [output], name=f"{kind}_{number}", domain=domain, **attributes)
+        )
         self.shapes[output] = shape
         return output
 
@@ -67,9 +69,7 @@ class Builder:
         return self.extend("BipolarQuant", self.constant(scale))
 
     def threshold(self, limits: Any, scale: float = 2.0, bias: float = -1.0, kind: str = "BIPOLAR") -> Builder:
-        return self.extend(
-            "MultiThreshold", self.constant(limits), out_scale=scale, out_bias=bias, out_dtype=kind
-        )
+        return self.extend("MultiThreshold", self.constant(limits), out_scale=scale, out_bias=bias, out_dtype=kind)
 
     def pair(self, kind: str, value: Any, *, first: bool = True) -> Builder:
         """Mul, Add, Sub or Div with a constant; `first` says whether the tip stands first."""

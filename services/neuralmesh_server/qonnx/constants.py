@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from neuralmesh_server.qonnx import dialect
+from neuralmesh_server.qonnx.attributes import value_of
 from neuralmesh_server.qonnx.execution import NodeRun
 from neuralmesh_server.qonnx.quantisers import bipolar
 from neuralmesh_server.qonnx.refusal import refused
@@ -48,7 +49,7 @@ def _value(node: NodeProto, values: dict[str, NDArray[Any]], opset: int) -> NDAr
     if node.op_type == "Constant":
         return _literal(node)
     if node.op_type == "BipolarQuant":
-        if len(node.input) != 2:
+        if len(node.input) != 2 or not all(node.input):
             raise refused(node, "want two inputs, the tensor and its scale")
         tensor, scale = (values[name] for name in node.input)
         return bipolar(node, tensor, scale)
@@ -59,7 +60,7 @@ def _literal(node: NodeProto) -> NDArray[Any]:
     if len(node.attribute) != 1:
         raise refused(node, "want one value")
     (attribute,) = node.attribute
-    value = helper.get_attribute_value(attribute)
+    value = value_of(node, attribute)
     if isinstance(value, TensorProto):
         if value.data_location == TensorProto.EXTERNAL:
             raise refused(node, "it keeps its data in another file: want a model in one file")

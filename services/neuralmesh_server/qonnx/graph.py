@@ -7,6 +7,7 @@ file and a name that is made twice are refused.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 import onnx
@@ -15,6 +16,7 @@ from onnx import TensorProto, numpy_helper
 
 from neuralmesh_server.qonnx import dialect
 from neuralmesh_server.qonnx.annotations import allows
+from neuralmesh_server.qonnx.attributes import attribute_of
 from neuralmesh_server.qonnx.constants import evaluate
 from neuralmesh_server.qonnx.refusal import label, refused, refused_model
 
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
+    from neuralmesh_server.qonnx.attributes import Value
+
 _ANNOTATION: Final = "finn_datatype"
+_MAX_FEATURES: Final = 1 << 24
+"""Most features of a row, so that a file of a few bytes cannot ask for terabytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,13 +61,14 @@ class Operation:
         """The node's name and operator, for people."""
         return label(self.node)
 
-    def attribute(self, name: str, default: Any) -> Any:
-        """Return an attribute's value."""
-        for attribute in self.node.attribute:
-            if attribute.name == name:
-                value = onnx.helper.get_attribute_value(attribute)
-                return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        return default
+    @property
+    def named(self) -> tuple[str, str]:
+        """The node's name, or that of what it makes where it has none, and its operator."""
+        return self.node.name or self.node.output[0], self.kind
+
+    def attribute(self, name: str, default: Value) -> Value:
+        """Return an attribute's value, which is of the default's type."""
+        return attribute_of(self.node, name, default)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +157,8 @@ def _input_shape(value: ValueInfoProto) -> tuple[int | None, tuple[int, ...]]:
         raise refused_model(
             f"input {value.name!r} has the shape {shown}: want rows, whose dimensions are known numbers"
         )
+    if prod(rest) > _MAX_FEATURES:
+        raise refused_model(f"input {value.name!r} has {prod(rest):,} features: want at most {_MAX_FEATURES:,}")
     return sizes[0], tuple(rest)
 
 

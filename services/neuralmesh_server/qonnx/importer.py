@@ -48,7 +48,8 @@ class Layer:
     """What an import made of one layer.
 
     Attributes:
-        node: The node that makes its bits or, for the head, its inner products.
+        node: Name of the node that makes its bits or, for the head, its inner products; the tensor if it has none.
+        operator: The node's operator.
         inputs: Features of the encoder, bits of the others.
         outputs: Bits, or classes of the head.
         constant: Bits that are always the same.
@@ -56,6 +57,7 @@ class Layer:
     """
 
     node: str
+    operator: str
     inputs: int
     outputs: int
     constant: int = 0
@@ -155,7 +157,7 @@ class _Walk:
         thresholds, inverted, constant = encode(self.state.steps, quantiser)
         features = len(thresholds)
         self.encoding = Encoding(features, np.arange(features, dtype=np.int32), thresholds)
-        self.layers.append(Layer(quantiser.operation.label, features, features, constant, int(inverted.sum())))
+        self.layers.append(Layer(*quantiser.operation.named, features, features, constant, int(inverted.sum())))
         return inverted
 
     def _fold(self, sums: Sums, quantiser: Quantiser) -> NDArray[np.bool_]:
@@ -163,7 +165,7 @@ class _Walk:
         nbits = sums.product.nbits
         self.hidden.append(HiddenLayer(nbits, pack(sums.product.signs), folded.thresholds))
         inverted = int(folded.inverted.sum())
-        self.layers.append(Layer(quantiser.operation.label, nbits, sums.channels, folded.constant, inverted))
+        self.layers.append(Layer(*quantiser.operation.named, nbits, sums.channels, folded.constant, inverted))
         return folded.inverted
 
     def _multiply(self, operation: Operation) -> None:
@@ -204,7 +206,7 @@ def import_network(path: Path, *, inexact: bool = False) -> Imported:
         raise refused_model(f"the scores of a row have the shape {walk.shape}: want a vector")
     head = head_of(walk.state)
     product = walk.state.product
-    walk.layers.append(Layer(product.operation.label, product.nbits, walk.state.channels))
+    walk.layers.append(Layer(*product.operation.named, product.nbits, walk.state.channels))
     try:
         definition = NetworkDefinition(walk.encoding, tuple(walk.hidden), head)
     except ModelFormatError as error:

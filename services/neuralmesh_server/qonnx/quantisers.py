@@ -87,7 +87,7 @@ def _threshold(operation: Operation, shape: tuple[int, ...]) -> Quantiser:
         raise refused(node, f"it has {len(thresholds)} thresholds for {shape[channels]} channels")
     spread = thresholds.reshape([-1 if axis == channels else 1 for axis in range(len(shape))])
     limits = np.broadcast_to(spread, shape).reshape(-1).astype(np.float32)
-    scale, bias = (np.float32(operation.attribute(f"out_{name}", value)) for name, value in (("scale", 1), ("bias", 0)))
+    scale, bias = (np.float32(operation.attribute(*item)) for item in (("out_scale", 1.0), ("out_bias", 0.0)))
     off, on = (np.full(limits.shape, scale * np.float32(count) + bias, np.float32) for count in (0, 1))
     return Quantiser(operation, limits, off, on)
 
