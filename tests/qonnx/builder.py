@@ -40,6 +40,11 @@ class Builder:
         self.constants[name] = np.asarray(value, dtype=dtype)
         return name
 
+    def literal(self, value: Any) -> str:
+        """Add a float32 constant as a node, as PyTorch exports it, and return its name."""
+        array = np.asarray(value, dtype=np.float32)
+        return self.node("Constant", [], array.shape, value=numpy_helper.from_array(array))
+
     def node(self, kind: str, inputs: list[str], shape: tuple[int, ...], **attributes: Any) -> str:
         """Add a node and return its output."""
         number = len(self.nodes)

@@ -71,6 +71,15 @@ def test_the_sign_of_zero_is_kept(scale, width, tmp_path):
     assert check(small(width=width).pair("Mul", scale), tmp_path, rows=500).head == "affine"
 
 
+def test_infinite_inputs_are_the_executor_s(tmp_path):
+    """Rows of infinities give what the executor gives, where the arithmetic makes no NaN of them."""
+    made = Builder(500, (20,), 3).pair("Mul", -0.5).pair("Add", 3.0).bipolar().matmul(9).bipolar().matmul(3)
+    imported = import_network(made.save(tmp_path))
+    x = made.random.choice(np.array([-np.inf, np.inf, 0, 5.9, 6, 6.1], np.float32), (500, 20))
+    _, scores = BinaryNetwork(imported.definition).run(x)
+    assert scores.tobytes() == execute(made.model(), x).tobytes()
+
+
 def test_constant_channels_are_counted(tmp_path):
     """A gamma of zero, and a bias beyond every sum, make channels whose bit never changes."""
     made = Builder(500, (20,), 3).bipolar().matmul(8)
@@ -166,6 +175,25 @@ def test_constants_may_be_computed(tmp_path):
     deviation = made.node("Sqrt", [made.constant([2.7])], (1,))
     made.extend("Div", made.node("Add", [deviation, made.constant([0.1])], (1,)))
     check(made, tmp_path, rows=500)
+
+
+def test_a_network_as_brevitas_exports_it(tmp_path):
+    """TFC-1W1A of FINN: images, constants as nodes, turned weights, batch norms, and one norm over all scores."""
+    made = Builder(1, (1, 28, 28), 3, domain="onnx.brevitas", opset=14)
+    made.extend("Reshape", made.constant((1, -1), np.int64), shape=(1, 784))
+    made.extend("Mul", made.literal(2.0)).extend("Sub", made.literal([1.0]))
+    made.extend("BipolarQuant", made.literal(1.0)).extend("Identity")
+    for width in (64, 64, 64):
+        made.matmul_of_transposed(width)
+        made.norm(*made.random.standard_normal((3, width)) * 3, made.random.random(width) * 90, epsilon=1e-4)
+        made.extend("BipolarQuant", made.literal(1.0))
+    made.matmul_of_transposed(10)
+    variance = made.node("Add", [made.constant([61.7]), made.literal([1e-5])], (1,))
+    deviation = made.node("Pow", [variance, made.literal(0.5)], (1,))
+    made.pair("Sub", [-0.43]).extend("Div", deviation).pair("Mul", [1.31]).pair("Add", [0.77])
+    imported = check(made, tmp_path, rows=40)
+    assert imported.head == "table"
+    assert [layer.outputs for layer in imported.layers] == [784, 64, 64, 64, 10]
 
 
 def test_a_label_at_the_end_is_the_network_s_own(tmp_path):

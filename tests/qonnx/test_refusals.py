@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from liam_core import BinaryNetwork
 from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.qonnx.importer import import_network
 from tests.qonnx.builder import Builder
@@ -356,12 +357,21 @@ def test_files_that_are_no_model_are_refused(tmp_path):
         import_network(path)
 
 
+@pytest.mark.parametrize("batch", [1, 100])
+def test_a_bias_that_is_added_last_is_the_executor_s(batch, tmp_path):
+    """With `inexact`, a Gemm's bias is added to the product; for transposed weights the executor does so as well."""
+    made = Builder(batch, (300,), 3).bipolar()
+    made.gemm(10, made.random.standard_normal(10))
+    imported = import_network(made.save(tmp_path), inexact=True)
+    x = rows_for(imported.definition, 100, 1)
+    _, scores = BinaryNetwork(imported.definition).run(x)
+    assert scores.tobytes() == execute(made.model(), x).tobytes()
+
+
 def test_sums_that_round_are_taken_in_float64_when_asked(tmp_path):
     """With `inexact`, what depends on the order of additions is taken at its float64 value: near, and the same labels."""
     made = built(("bipolar",), ("matmul", 65, 0.1), ("pair", "Sub", 0.25), ("bipolar",), ("gemm", 3, [0.1, 0.2, 0.3]))
     imported = import_network(made.save(tmp_path), inexact=True)
-    from liam_core import BinaryNetwork
-
     x = rows_for(imported.definition, 200, 1)
     label, scores = BinaryNetwork(imported.definition).run(x)
     expected = execute(made.model(), x)
