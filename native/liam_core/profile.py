@@ -1,10 +1,10 @@
-"""The file profile `liam.binary_network`, version 1: a binary network in a safetensors file.
+"""The file profile `liam.binary_network`, versions 1 and 2: a binary network in a safetensors file.
 
 Any safetensors reader can open such a file. Packed matrices are U64 tensors (rows, words), least significant
 bit first, with bit 1 for +1 and zero bits past the row's width. `__metadata__` holds exactly
 
     format          "liam.binary_network"
-    format_version  "1"
+    format_version  "1", or "2" if the head has a table, which readers of version 1 do not know
     bitorder        "little"
     bit_one         "+1"
     network         a JSON object that names every tensor and its width, as `_network_json` writes it
@@ -26,23 +26,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liam_core.container import Container, parse, serialise, unique_keys_json
-from liam_core.definition import Encoding, Head, HiddenLayer, NetworkDefinition, from_signs
+from liam_core.definition import Encoding, Head, HiddenLayer, NetworkDefinition, TableHead, from_signs
 from liam_core.errors import ModelFormatError
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "read_binary_network", "save_binary_network", "write_binary_network"]
+__all__ = ["FORMAT", "format_version", "read_binary_network", "save_binary_network", "write_binary_network"]
 
 FORMAT: Final = "liam.binary_network"
-FORMAT_VERSION: Final = "1"
 INPUT_NAME: Final = "input"
 LABEL_NAME: Final = "label"
 SCORES_NAME: Final = "scores"
 
 _FIXED: Final = {
     "format": FORMAT,
-    "format_version": FORMAT_VERSION,
     "bitorder": "little",
     "bit_one": "+1",
 }
+_AFFINE_HEAD: Final = ("scale", "bias")
+_TABLE_HEAD: Final = ("table",)
+_HEADS: Final = {"1": _AFFINE_HEAD, "2": _TABLE_HEAD}
+"""The tensors beside the head's weights, by format version: a network has one file, so the head decides."""
+
+
+def format_version(definition: NetworkDefinition) -> str:
+    """Return the version of the profile that a definition's file has."""
+    return "2" if isinstance(definition.head, TableHead) else "1"
 
 
 def write_binary_network(
@@ -107,9 +114,11 @@ def to_bytes(definition: NetworkDefinition) -> bytes:
             (f"hidden.{index}.weights", layer.weights),
             (f"hidden.{index}.thresholds", layer.thresholds),
         ]
-    tensors += [("head.weights", head.weights), ("head.scale", head.scale), ("head.bias", head.bias)]
+    version = format_version(definition)
+    tensors += [(f"head.{name}", getattr(head, name)) for name in ("weights", *_HEADS[version])]
     network = json.dumps(_network_json(definition), separators=(",", ":"))
-    return serialise({**_FIXED, "network": network}, tensors)
+    fixed = {"format": FORMAT, "format_version": version, **_FIXED}
+    return serialise({**fixed, "network": network}, tensors)
 
 
 def _network_json(definition: NetworkDefinition) -> dict[str, object]:
@@ -134,9 +143,7 @@ def _network_json(definition: NetworkDefinition) -> dict[str, object]:
         "head": {
             "nbits": definition.head.nbits,
             "classes": definition.classes,
-            "weights": "head.weights",
-            "scale": "head.scale",
-            "bias": "head.bias",
+            **{name: f"head.{name}" for name in ("weights", *_HEADS[format_version(definition)])},
         },
         "outputs": {"label": LABEL_NAME, "scores": SCORES_NAME},
     }
@@ -170,17 +177,20 @@ def _definition(container: Container) -> NetworkDefinition:
     for key, wanted in _FIXED.items():
         if metadata.get(key) != wanted:
             raise ModelFormatError(f"__metadata__.{key}: want {wanted!r}, got {metadata.get(key)!r}")
-    if metadata.keys() != {*_FIXED, "network"}:
-        raise ModelFormatError(f"__metadata__: want exactly the keys {', '.join(_FIXED)} and network")
+    version = metadata.get("format_version")
+    if version not in _HEADS:
+        raise ModelFormatError(f"__metadata__.format_version: want {' or '.join(map(repr, _HEADS))}, got {version!r}")
+    if metadata.keys() != {*_FIXED, "format_version", "network"}:
+        raise ModelFormatError(f"__metadata__: want exactly the keys {', '.join(_FIXED)}, format_version and network")
     fields = _Fields("network", unique_keys_json("network", metadata["network"]), container.tensors)
-    definition = _read_network(fields)
+    definition = _read_network(fields, _HEADS[version])
     unused = container.tensors.keys() - fields.used
     if unused:
         raise ModelFormatError(f"network: does not name the tensors {', '.join(map(repr, sorted(unused)))}")
     return definition
 
 
-def _read_network(network: "_Fields") -> NetworkDefinition:
+def _read_network(network: "_Fields", head_tensors: tuple[str, ...]) -> NetworkDefinition:
     network.exactly("input", "hidden", "head", "outputs")
     source = network.child("input").exactly("name", "features", "nbits", "source", "thresholds")
     source.constant("name", INPUT_NAME)
@@ -199,18 +209,16 @@ def _read_network(network: "_Fields") -> NetworkDefinition:
         nbits, count = layer.size("nbits"), layer.size("outputs")
         weights = layer.tensor("weights", np.uint64, count, (nbits + 63) // 64)
         hidden.append(HiddenLayer(nbits, weights, layer.tensor("thresholds", np.int32, count)))
-    head = network.child("head").exactly("nbits", "classes", "weights", "scale", "bias")
+    head = _read_head(network.child("head").exactly("nbits", "classes", "weights", *head_tensors), head_tensors)
+    return NetworkDefinition(encoding=encoding, hidden=tuple(hidden), head=head)
+
+
+def _read_head(head: "_Fields", tensors: tuple[str, ...]) -> Head | TableHead:
     nbits, classes = head.size("nbits"), head.size("classes")
-    return NetworkDefinition(
-        encoding=encoding,
-        hidden=tuple(hidden),
-        head=Head(
-            nbits=nbits,
-            weights=head.tensor("weights", np.uint64, classes, (nbits + 63) // 64),
-            scale=head.tensor("scale", np.float32, classes),
-            bias=head.tensor("bias", np.float32, classes),
-        ),
-    )
+    weights = head.tensor("weights", np.uint64, classes, (nbits + 63) // 64)
+    if tensors == _TABLE_HEAD:
+        return TableHead(nbits, weights, head.tensor("table", np.float32, classes, nbits + 1))
+    return Head(nbits, weights, head.tensor("scale", np.float32, classes), head.tensor("bias", np.float32, classes))
 
 
 class _Fields:

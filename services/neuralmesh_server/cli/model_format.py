@@ -65,9 +65,8 @@ def inspect(files: Mapping[str, Path], kind: str) -> ModelFormat:
     try:
         signature = _backend(kind).load(files).signature
     except LoadError as error:
-        raise InvalidArgumentError(
-            "FIELD_INVALID", f"{error}; --kind names another kind, --unchecked pushes it anyway", field="files"
-        ) from error
+        hint = _import_hint(files) or "--kind names another kind, --unchecked pushes it anyway"
+        raise InvalidArgumentError("FIELD_INVALID", f"{error}; {hint}", field="files") from error
     return ModelFormat(
         kind,
         tuple((spec.name, spec.datatype, spec.shape) for spec in signature.inputs),
@@ -107,6 +106,24 @@ def _guess(files: Mapping[str, Path]) -> str:
         f"the kind of {', '.join(sorted(files)[:3])} cannot be told from its content; name it with --kind",
         field="kind",
     )
+
+
+def _import_hint(files: Mapping[str, Path]) -> str:
+    """Return what to do with a model that nothing runs because its operators are QONNX's, or nothing."""
+    from neuralmesh_server.inference.backends.onnx_scan import ScanError, scan  # noqa: PLC0415 - as above
+    from neuralmesh_server.qonnx import dialect  # noqa: PLC0415
+
+    for name, path in files.items():
+        if not name.endswith(".onnx"):
+            continue
+        try:
+            operators = scan(path.read_bytes()).operators
+        except ScanError:
+            continue
+        found = sorted(kind for domain, kind in operators if domain in dialect.DOMAINS or kind in dialect.QONNX)
+        if found:
+            return f"it is a QONNX model ({', '.join(found)}): `neuralmesh import-qonnx {path}` makes a network of it"
+    return ""
 
 
 def _looks_like_safetensors(path: Path) -> bool:
