@@ -14,20 +14,18 @@ are refused, since a reader that ignores them would compute something else than 
 """
 
 import json
-import mmap
 import os
-import secrets
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from liam_core.container import Container, parse, serialise, unique_keys_json
+from liam_core import storage
+from liam_core.container import Container, serialise
 from liam_core.definition import Encoding, Head, HiddenLayer, NetworkDefinition, TableHead, from_signs
 from liam_core.errors import ModelFormatError
+from liam_core.fields import Fields, description
 
 __all__ = ["FORMAT", "format_version", "read_binary_network", "save_binary_network", "write_binary_network"]
 
@@ -36,15 +34,14 @@ INPUT_NAME: Final = "input"
 LABEL_NAME: Final = "label"
 SCORES_NAME: Final = "scores"
 
-_FIXED: Final = {
-    "format": FORMAT,
-    "bitorder": "little",
-    "bit_one": "+1",
-}
 _AFFINE_HEAD: Final = ("scale", "bias")
 _TABLE_HEAD: Final = ("table",)
 _HEADS: Final = {"1": _AFFINE_HEAD, "2": _TABLE_HEAD}
 """The tensors beside the head's weights, by format version: a network has one file, so the head decides."""
+
+
+def _fixed(version: str) -> dict[str, str]:
+    return {"format": FORMAT, "format_version": version, "bitorder": "little", "bit_one": "+1"}
 
 
 def format_version(definition: NetworkDefinition) -> str:
@@ -89,21 +86,11 @@ def save_binary_network(path: str | os.PathLike[str], definition: NetworkDefinit
     Raises:
         OSError: the file cannot be written.
     """
-    target = Path(path)
-    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(to_bytes(definition))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    storage.save(path, _parts(definition))
 
 
-def to_bytes(definition: NetworkDefinition) -> bytes:
-    """Return the file of a definition."""
+def _parts(definition: NetworkDefinition) -> Iterator[bytes | memoryview]:
+    """Return the file of a definition, part by part."""
     encoding, head = definition.encoding, definition.head
     tensors: list[tuple[str, NDArray[Any]]] = [
         ("input.source", encoding.source),
@@ -117,8 +104,7 @@ def to_bytes(definition: NetworkDefinition) -> bytes:
     version = format_version(definition)
     tensors += [(f"head.{name}", getattr(head, name)) for name in ("weights", *_HEADS[version])]
     network = json.dumps(_network_json(definition), separators=(",", ":"))
-    fixed = {"format": FORMAT, "format_version": version, **_FIXED}
-    return serialise({**fixed, "network": network}, tensors)
+    return serialise({**_fixed(version), "network": network}, tensors)
 
 
 def _network_json(definition: NetworkDefinition) -> dict[str, object]:
@@ -159,38 +145,24 @@ def read_binary_network(path: str | os.PathLike[str]) -> NetworkDefinition:
         ModelFormatError: the file breaks a rule; the message names it.
         OSError: the file cannot be read.
     """
-    if sys.byteorder != "little":
-        raise ModelFormatError("file: packed words are little-endian, and this machine is not")
-    with Path(path).open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        # An empty file cannot be mapped; it is refused with the others that are too short.
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
     try:
-        return _definition(parse(content))
+        return _definition(storage.read(path))
     except ModelFormatError as error:
         error.add_note(f"while reading {path}")
         raise
 
 
 def _definition(container: Container) -> NetworkDefinition:
-    metadata = container.metadata
-    for key, wanted in _FIXED.items():
-        if metadata.get(key) != wanted:
-            raise ModelFormatError(f"__metadata__.{key}: want {wanted!r}, got {metadata.get(key)!r}")
-    version = metadata.get("format_version")
-    if version not in _HEADS:
+    version = container.metadata.get("format_version", "")
+    if container.metadata.get("format") == FORMAT and version not in _HEADS:
         raise ModelFormatError(f"__metadata__.format_version: want {' or '.join(map(repr, _HEADS))}, got {version!r}")
-    if metadata.keys() != {*_FIXED, "format_version", "network"}:
-        raise ModelFormatError(f"__metadata__: want exactly the keys {', '.join(_FIXED)}, format_version and network")
-    fields = _Fields("network", unique_keys_json("network", metadata["network"]), container.tensors)
+    fields = description(container, _fixed(version), "network")
     definition = _read_network(fields, _HEADS[version])
-    unused = container.tensors.keys() - fields.used
-    if unused:
-        raise ModelFormatError(f"network: does not name the tensors {', '.join(map(repr, sorted(unused)))}")
+    fields.all_used()
     return definition
 
 
-def _read_network(network: "_Fields", head_tensors: tuple[str, ...]) -> NetworkDefinition:
+def _read_network(network: Fields, head_tensors: tuple[str, ...]) -> NetworkDefinition:
     network.exactly("input", "hidden", "head", "outputs")
     source = network.child("input").exactly("name", "features", "nbits", "source", "thresholds")
     source.constant("name", INPUT_NAME)
@@ -213,59 +185,9 @@ def _read_network(network: "_Fields", head_tensors: tuple[str, ...]) -> NetworkD
     return NetworkDefinition(encoding=encoding, hidden=tuple(hidden), head=head)
 
 
-def _read_head(head: "_Fields", tensors: tuple[str, ...]) -> Head | TableHead:
+def _read_head(head: Fields, tensors: tuple[str, ...]) -> Head | TableHead:
     nbits, classes = head.size("nbits"), head.size("classes")
     weights = head.tensor("weights", np.uint64, classes, (nbits + 63) // 64)
     if tensors == _TABLE_HEAD:
         return TableHead(nbits, weights, head.tensor("table", np.float32, classes, nbits + 1))
     return Head(nbits, weights, head.tensor("scale", np.float32, classes), head.tensor("bias", np.float32, classes))
-
-
-class _Fields:
-    """An object of the network's JSON, read field by field, with its place for messages."""
-
-    def __init__(
-        self, place: str, value: object, tensors: dict[str, NDArray[Any]], used: set[str] | None = None
-    ) -> None:
-        if not isinstance(value, dict):
-            raise ModelFormatError(f"{place}: want a JSON object")
-        self._place, self._value, self._tensors = place, value, tensors
-        self.used: set[str] = set() if used is None else used
-
-    def exactly(self, *keys: str) -> "_Fields":
-        if self._value.keys() != set(keys):
-            raise ModelFormatError(f"{self._place}: want exactly the keys {', '.join(keys)}")
-        return self
-
-    def child(self, key: str) -> "_Fields":
-        return _Fields(f"{self._place}.{key}", self._value[key], self._tensors, self.used)
-
-    def children(self, key: str) -> list["_Fields"]:
-        values = self._value[key]
-        if not isinstance(values, list):
-            raise ModelFormatError(f"{self._place}.{key}: want a JSON list")
-        places = (f"{self._place}.{key}[{index}]" for index in range(len(values)))
-        return [_Fields(place, value, self._tensors, self.used) for place, value in zip(places, values, strict=True)]
-
-    def constant(self, key: str, wanted: str) -> None:
-        if self._value[key] != wanted:
-            raise ModelFormatError(f"{self._place}.{key}: want {wanted!r}, got {self._value[key]!r}")
-
-    def size(self, key: str) -> int:
-        value = self._value[key]
-        if type(value) is not int or not 0 < value < 1 << 31:
-            raise ModelFormatError(f"{self._place}.{key}: want an integer from 1 to {2**31 - 1}")
-        return value
-
-    def tensor(self, key: str, dtype: type[np.generic], *shape: int) -> NDArray[Any]:
-        name = self._value[key]
-        if not isinstance(name, str) or name not in self._tensors:
-            raise ModelFormatError(f"{self._place}.{key}: no tensor {name!r}")
-        if name in self.used:
-            raise ModelFormatError(f"{self._place}.{key}: tensor {name!r} has another use already")
-        self.used.add(name)
-        array = self._tensors[name]
-        if array.dtype != dtype or array.shape != shape:
-            wanted = f"{np.dtype(dtype).name} {shape}"
-            raise ModelFormatError(f"tensor {name!r}: want {wanted}, got {array.dtype} {array.shape}")
-        return array
