@@ -83,9 +83,12 @@ static void NAME(columns)(ELEMENT *x, size_t h, size_t count) {
     }
 }
 
-/* A row of more than one block. */
+/* A row of more than one block.
+ * Elements a multiple of 4096 bytes apart share a set of the first-level cache, which has 8 or 12 ways: with 16 of them
+ * every store would miss what its load brought, so that longer rows are transformed by 8. */
 static void NAME(row)(const ELEMENT *x, size_t n, ELEMENT *out) {
-    const size_t count = n / BLOCK < RADIX ? n / BLOCK : RADIX;
+    const size_t most = n * sizeof(ELEMENT) >= RADIX * 4096 ? 8 : RADIX;
+    const size_t count = n / BLOCK < most ? n / BLOCK : most;
     const size_t h = n / count;
     if (h == BLOCK) {
         NAME(blocks)(x, count, BLOCK, out, BLOCK, RADIX);
