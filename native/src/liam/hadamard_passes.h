@@ -8,7 +8,7 @@
  *   RADIX              vectors that a pass holds in registers: 8 or 16
  *   LOAD, STORE        for addresses aligned to elements
  *   ADD, SUB           of vectors
- *   WITHIN(v, n)       the stages of distances below n, which is at most LANES, in one vector
+ *   WITHIN(p, n)       the vector at p after the stages of distances below n, which is at most LANES
  *   SCALAR             the scalar level's transform
  *
  * A row is transformed in passes, each of which loads and stores every vector once. The first goes over blocks of RADIX
@@ -44,7 +44,7 @@ LIAM_INLINE void NAME(blocks_of)(const ELEMENT *x, size_t blocks, size_t x_strid
     for (size_t b = 0; b < blocks; b++) {
         VECTOR v[RADIX];
         LIAM_UNROLL
-        for (unsigned i = 0; i < count; i++) v[i] = WITHIN(LOAD(x + b * x_stride + i * LANES), LANES);
+        for (unsigned i = 0; i < count; i++) v[i] = WITHIN(x + b * x_stride + i * LANES, LANES);
         NAME(across)(v, count);
         LIAM_UNROLL
         for (unsigned i = 0; i < count; i++) STORE(out + b * out_stride + i * LANES, v[i]);
@@ -102,7 +102,7 @@ static void NAME(row)(const ELEMENT *x, size_t n, ELEMENT *out) {
 static void NAME(short_rows)(const ELEMENT *x, size_t rows, size_t n, size_t x_stride, ELEMENT *out,
                              size_t out_stride) {
     const size_t whole = x_stride == n && out_stride == n ? rows / (LANES / n) * (LANES / n) : 0;
-    for (size_t j = 0; j < whole * n; j += LANES) STORE(out + j, WITHIN(LOAD(x + j), n));
+    for (size_t j = 0; j < whole * n; j += LANES) STORE(out + j, WITHIN(x + j, n));
     SCALAR(x + whole * x_stride, rows - whole, n, x_stride, out + whole * out_stride, out_stride);
 }
 
