@@ -4,6 +4,9 @@
  *
  * Within a vector, an element becomes its partner plus itself, or its partner minus itself where it is the second of its
  * pair. For floats that is one fused multiply-add with 1 or -1: the product is exact, so the sum is rounded once.
+ * Additions and permutations share two ports, and only loads are free beside them. The first stage of 32-bit elements
+ * therefore loads twice, with the first and the second elements of the pairs doubled, and permutes nothing. The two
+ * loads differ in type because compilers would otherwise make them one, and permute.
  */
 #include "hadamard_kernels.h"
 #include "sizes.h"
@@ -21,13 +24,18 @@
 
 LIAM_AVX512_BEGIN
 
+LIAM_INLINE __m512 firsts(const void *p) { return _mm512_moveldup_ps(_mm512_loadu_ps(p)); }
+
+LIAM_INLINE __m512 seconds(const void *p) { return _mm512_movehdup_ps(_mm512_castpd_ps(_mm512_loadu_pd(p))); }
+
 LIAM_INLINE __m512 pair_f32(__m512 v, __m512 partner, __mmask16 second) {
     const __m512 sign = _mm512_mask_blend_ps(second, _mm512_set1_ps(1.0f), _mm512_set1_ps(-1.0f));
     return _mm512_fmadd_ps(v, sign, partner);
 }
 
-LIAM_INLINE __m512 within_f32(__m512 v, size_t n) {
-    if (n > 1) v = pair_f32(v, _mm512_permute_ps(v, 0xb1), SECOND_1);
+LIAM_INLINE __m512 within_f32(const float *p, size_t n) {
+    if (n == 1) return _mm512_loadu_ps(p);
+    __m512 v = pair_f32(seconds(p), firsts(p), SECOND_1);
     if (n > 2) v = pair_f32(v, _mm512_permute_ps(v, 0x4e), SECOND_2);
     if (n > 4) v = pair_f32(v, _mm512_shuffle_f32x4(v, v, 0xb1), SECOND_4);
     if (n > 8) v = pair_f32(v, _mm512_shuffle_f32x4(v, v, 0x4e), SECOND_8);
@@ -51,7 +59,8 @@ LIAM_INLINE __m512d pair_f64(__m512d v, __m512d partner, __mmask8 second) {
     return _mm512_fmadd_pd(v, sign, partner);
 }
 
-LIAM_INLINE __m512d within_f64(__m512d v, size_t n) {
+LIAM_INLINE __m512d within_f64(const double *p, size_t n) {
+    __m512d v = _mm512_loadu_pd(p);
     if (n > 1) v = pair_f64(v, _mm512_permute_pd(v, 0x55), (__mmask8)SECOND_1);
     if (n > 2) v = pair_f64(v, _mm512_permutex_pd(v, 0x4e), (__mmask8)SECOND_2);
     if (n > 4) v = pair_f64(v, _mm512_shuffle_f64x2(v, v, 0x4e), (__mmask8)SECOND_4);
@@ -74,8 +83,9 @@ LIAM_INLINE __m512i pair_i32(__m512i v, __m512i partner, __mmask16 second) {
     return _mm512_mask_sub_epi32(_mm512_add_epi32(partner, v), second, partner, v);
 }
 
-LIAM_INLINE __m512i within_i32(__m512i v, size_t n) {
-    if (n > 1) v = pair_i32(v, _mm512_shuffle_epi32(v, _MM_PERM_CDAB), SECOND_1);
+LIAM_INLINE __m512i within_i32(const int32_t *p, size_t n) {
+    if (n == 1) return _mm512_loadu_si512(p);
+    __m512i v = pair_i32(_mm512_castps_si512(seconds(p)), _mm512_castps_si512(firsts(p)), SECOND_1);
     if (n > 2) v = pair_i32(v, _mm512_shuffle_epi32(v, _MM_PERM_BADC), SECOND_2);
     if (n > 4) v = pair_i32(v, _mm512_shuffle_i32x4(v, v, 0xb1), SECOND_4);
     if (n > 8) v = pair_i32(v, _mm512_shuffle_i32x4(v, v, 0x4e), SECOND_8);
