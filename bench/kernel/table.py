@@ -1,0 +1,18 @@
+"""The rows of the kernel's speed table, in its order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.kernel.rows.network import Network
+from bench.kernel.rows.packing import Packing
+from bench.kernel.rows.product import XnorProduct
+
+if TYPE_CHECKING:
+    from bench.row import Row
+
+ROWS: tuple[type[Row], ...] = (
+    XnorProduct,
+    Packing,
+    Network,
+)

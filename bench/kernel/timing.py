@@ -1,0 +1,121 @@
+"""What a call costs: the clock of the kernel's table, and what a round measures of one side."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+BLOCK_SECONDS = 0.0005
+"""Calls that are shorter are timed many at once: reading the clock is to cost nothing beside them."""
+
+LEAST_BLOCKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One side of one round.
+
+    Attributes:
+        side: Whose figures these are.
+        case: The shape, or whatever else tells the runs of a round apart.
+        seconds: What a call took.
+        work: What a call did, in the unit.
+        unit: Unit of the work a second.
+        limit: Work a second that the processor can at most; 0 where that says nothing.
+    """
+
+    side: str
+    case: str
+    seconds: float
+    work: float
+    unit: str
+    limit: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Work a second."""
+        return self.work / self.seconds
+
+    @property
+    def share(self) -> float:
+        """The rate's fraction of the limit; not a number where there is none."""
+        return self.rate / self.limit if self.limit else float("nan")
+
+    def line(self, number: str) -> str:
+        """Return a printed row; `number` is that of the round."""
+        share = f"{self.share:9.3f}" if self.limit else f"{'':9}"
+        return (
+            f"{number:>6}  {self.side:27} {self.case:12} {self.seconds * 1e6:12,.2f} {self.rate:11,.3f} "
+            f"{self.unit:8} {share}"
+        ).rstrip()
+
+    @classmethod
+    def middle(cls, samples: Sequence[Self]) -> Self:
+        """Return the medians of samples of one side and case."""
+        one = samples[0]
+        seconds = statistics.median(sample.seconds for sample in samples)
+        limit = statistics.median(sample.limit for sample in samples)
+        return cls(one.side, one.case, seconds, one.work, one.unit, limit)
+
+
+HEADING = f"{'round':>6}  {'':27} {'':12} {'us a call':>12} {'rate':>11} {'':8} {'of limit':>9}"
+
+
+def rate(timing: Timing) -> float:
+    """Return work a second."""
+    return timing.rate
+
+
+def share(timing: Timing) -> float:
+    """Return the fraction of the processor's limit."""
+    return timing.share
+
+
+@dataclass(slots=True)
+class Clock:
+    """Times calls: the best of many blocks of calls, since whatever disturbs one, for any side, only makes it slower.
+
+    Attributes:
+        seconds: How long a side is called in a round.
+    """
+
+    seconds: float
+    _repeats: dict[Callable[[], object], int] = field(default_factory=dict)
+
+    def time(self, call: Callable[[], object]) -> float:
+        """Return the seconds of a call, warm."""
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            repeats = self._repeats.get(call) or self._calibrate(call)
+            self._repeats[call] = repeats
+            _block(call, repeats)
+            blocks, began = [_block(call, repeats)], time.perf_counter()
+            while len(blocks) < LEAST_BLOCKS or time.perf_counter() - began < self.seconds:
+                blocks.append(_block(call, repeats))
+        finally:
+            if enabled:
+                gc.enable()
+        return min(blocks)
+
+    @staticmethod
+    def _calibrate(call: Callable[[], object]) -> int:
+        repeats = 1
+        while _block(call, repeats) * repeats < BLOCK_SECONDS:
+            repeats *= 2
+        return repeats
+
+
+def _block(call: Callable[[], object], repeats: int) -> float:
+    began = time.perf_counter()
+    for _ in repeat(None, repeats):
+        call()
+    return (time.perf_counter() - began) / repeats
