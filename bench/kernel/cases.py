@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bench.figures import turned
 from bench.kernel.timing import Timing
@@ -12,9 +14,12 @@ from bench.kernel.timing import Timing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from bench.kernel.setting import KernelSetting
 
 OURS = "liam_core"
+PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,15 @@ class Case:
     unit: str
     sides: Sequence[Side]
     limit: Callable[[], float] = no_limit
+
+
+def at_page(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that begins a page; NumPy's own arrays begin anywhere, and a vector may lie across two lines."""
+    room = np.empty(array.nbytes + PAGE_BYTES, np.uint8)
+    skip = -room.ctypes.data % PAGE_BYTES
+    made: NDArray[Any] = room[skip : skip + array.nbytes].view(array.dtype).reshape(array.shape)
+    made[...] = array
+    return made
 
 
 def pair(setting: KernelSetting, cases: Sequence[Case], number: int) -> list[Timing]:

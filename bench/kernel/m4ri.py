@@ -62,7 +62,7 @@ class M4ri:
             ("peer_write", [pointer, pointer], None),
             ("peer_read", [pointer, pointer], None),
             ("peer_multiply", [pointer, pointer, pointer], None),
-            ("peer_invert", [pointer, pointer], number),
+            ("peer_invert", [pointer, pointer], None),
             ("peer_rank", [pointer, pointer], number),
             ("peer_version", [], ctypes.c_char_p),
         ):
@@ -89,9 +89,9 @@ class M4ri:
         """Put the product where the caller says."""
         self._library.peer_multiply(out.handle, a.handle, b.handle)
 
-    def invert(self, a: Matrix, out: Matrix) -> bool:
-        """Put the inverse where the caller says; returns whether there is one."""
-        return bool(self._library.peer_invert(out.handle, a.handle))
+    def invert(self, a: Matrix, out: Matrix) -> None:
+        """Put the inverse, which there must be, where the caller says."""
+        self._library.peer_invert(out.handle, a.handle)
 
     def rank(self, a: Matrix, scratch: Matrix) -> int:
         """Return the rank; the echelon form is left in a matrix of the same shape."""

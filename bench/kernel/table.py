@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from bench.kernel.rows.network import Network
 from bench.kernel.rows.packing import Packing
 from bench.kernel.rows.product import XnorProduct
+from bench.kernel.rows.transform import Transform
 
 if TYPE_CHECKING:
     from bench.row import Row
 
 ROWS: tuple[type[Row], ...] = (
     XnorProduct,
+    Transform,
     Packing,
     Network,
 )

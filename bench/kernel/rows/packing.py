@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.figures import least, median, ratio, shown
 from bench.kernel import peers
-from bench.kernel.cases import OURS, Case, Side, pair
+from bench.kernel.cases import OURS, Case, Side, at_page, pair
 from bench.kernel.timing import rate, share
 from liam_core import pack
 
@@ -38,7 +38,7 @@ class Packing:
 
     def prepare(self) -> list[str]:
         """Hold the results against one another."""
-        x = np.random.default_rng(5).standard_normal((ROWS, NBITS)).astype(np.float32)
+        x = at_page(np.random.default_rng(5).standard_normal((ROWS, NBITS)).astype(np.float32))
         peers.agree(LITTLE, np.packbits(x > 0, axis=-1, bitorder="little").view(np.uint64), pack(x))
         self._cases = [
             Case(

@@ -29,7 +29,8 @@ void peer_read(const void *matrix, uint64_t *bits) {
 /* The multiplication that the library chooses by itself, with the cutoff of its own. */
 void peer_multiply(void *product, const void *left, const void *right) { mzd_mul(product, left, right, 0); }
 
-int peer_invert(void *inverse, const void *matrix) { return mzd_inv_m4ri(inverse, matrix, 0) != NULL; }
+/* Of a matrix that has an inverse: nothing says when there is none. */
+void peer_invert(void *inverse, const void *matrix) { mzd_inv_m4ri(inverse, matrix, 0); }
 
 /* The echelon form is made in place, so the matrix is copied first, as it is for us. */
 int peer_rank(void *scratch, const void *matrix) {
