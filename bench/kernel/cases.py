@@ -77,6 +77,7 @@ def pair(setting: KernelSetting, cases: Sequence[Case], number: int) -> list[Tim
         limit = case.limit()
         for side in turned(case.sides, number):
             with setting.all_processors() if side.everywhere else nullcontext():
-                seconds = setting.clock.time(side.call)
-            samples.append(Timing(side.name, case.name, seconds, case.work, case.unit, limit))
+                processor, passed = setting.clock.time(side.call)
+            seconds = passed if side.everywhere else processor
+            samples.append(Timing(side.name, case.name, seconds, passed, case.work, case.unit, limit))
     return samples

@@ -1,7 +1,7 @@
 """What this processor can at most, measured in the same run: what fractions in the kernel's table are fractions of.
 
-`limits.c` does the work. A limit is the best of several short stretches, as the time of a call is (`timing.py`). Memory
-is read where the caller says, so that it is of the data's kind.
+`limits.c` does the work. A limit is the best of several short stretches by processor time, as the time of a call is
+(`timing.py`). Memory is read where the caller says, so that it is of the data's kind.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ class Limits:
             return 0.0
         rates = []
         for ahead in AHEAD:
-            done, began = 0, time.perf_counter()
-            while not done or time.perf_counter() - began < STRETCH_SECONDS:
+            done, began = 0, time.thread_time()
+            while not done or time.thread_time() - began < STRETCH_SECONDS:
                 done += self._library.limits_read(memory.ctypes.data, memory.nbytes, ahead)
-            rates.append(done / (time.perf_counter() - began))
+            rates.append(done / (time.thread_time() - began))
         return max(rates)
 
     def _rate(self, function: Callable[[int], int]) -> float:
@@ -100,6 +100,6 @@ class Limits:
 
 
 def _stretch(function: Callable[[int], int], rounds: int) -> tuple[int, float]:
-    began = time.perf_counter()
+    began = time.thread_time()
     done = function(rounds)
-    return done, time.perf_counter() - began
+    return done, time.thread_time() - began

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.kernel.rows.nearest import Nearest
 from bench.kernel.rows.network import Network
 from bench.kernel.rows.packing import Packing
 from bench.kernel.rows.product import XnorProduct
+from bench.kernel.rows.scan import Scan
 from bench.kernel.rows.transform import Transform
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 ROWS: tuple[type[Row], ...] = (
     XnorProduct,
+    Nearest,
+    Scan,
     Transform,
     Packing,
     Network,

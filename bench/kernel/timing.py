@@ -7,6 +7,7 @@ import statistics
 import time
 from dataclasses import dataclass, field
 from itertools import repeat
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Timing:
     Attributes:
         side: Whose figures these are.
         case: The shape, or whatever else tells the runs of a round apart.
-        seconds: What a call took.
+        seconds: Processor time of a call; for more than one thread, the time that passed.
+        passed: The time that passed.
         work: What a call did, in the unit.
         unit: Unit of the work a second.
         limit: Work a second that the processor can at most; 0 where that says nothing.
@@ -35,6 +37,7 @@ class Timing:
     side: str
     case: str
     seconds: float
+    passed: float
     work: float
     unit: str
     limit: float = 0.0
@@ -61,9 +64,11 @@ class Timing:
     def middle(cls, samples: Sequence[Self]) -> Self:
         """Return the medians of samples of one side and case."""
         one = samples[0]
-        seconds = statistics.median(sample.seconds for sample in samples)
-        limit = statistics.median(sample.limit for sample in samples)
-        return cls(one.side, one.case, seconds, one.work, one.unit, limit)
+        seconds, passed, limit = (
+            statistics.median(figure(sample) for sample in samples)
+            for figure in (attrgetter("seconds"), attrgetter("passed"), attrgetter("limit"))
+        )
+        return cls(one.side, one.case, seconds, passed, one.work, one.unit, limit)
 
 
 HEADING = f"{'round':>6}  {'':27} {'':12} {'us a call':>12} {'rate':>11} {'':8} {'of limit':>9}"
@@ -72,6 +77,11 @@ HEADING = f"{'round':>6}  {'':27} {'':12} {'us a call':>12} {'rate':>11} {'':8} 
 def rate(timing: Timing) -> float:
     """Return work a second."""
     return timing.rate
+
+
+def pace(timing: Timing) -> float:
+    """Return work by the time that passed, for comparing numbers of threads."""
+    return timing.work / timing.passed
 
 
 def share(timing: Timing) -> float:
@@ -83,6 +93,8 @@ def share(timing: Timing) -> float:
 class Clock:
     """Times calls: the best of many blocks of calls, since whatever disturbs one, for any side, only makes it slower.
 
+    Processor time is that of this thread, so that what other processes take of the processor does not count.
+
     Attributes:
         seconds: How long a side is called in a round.
     """
@@ -90,8 +102,8 @@ class Clock:
     seconds: float
     _repeats: dict[Callable[[], object], int] = field(default_factory=dict)
 
-    def time(self, call: Callable[[], object]) -> float:
-        """Return the seconds of a call, warm."""
+    def time(self, call: Callable[[], object]) -> tuple[float, float]:
+        """Return the seconds of a call, warm: processor time, and what passed."""
         enabled = gc.isenabled()
         gc.disable()
         try:
@@ -104,18 +116,18 @@ class Clock:
         finally:
             if enabled:
                 gc.enable()
-        return min(blocks)
+        return min(processor for processor, _ in blocks), min(passed for _, passed in blocks)
 
     @staticmethod
     def _calibrate(call: Callable[[], object]) -> int:
         repeats = 1
-        while _block(call, repeats) * repeats < BLOCK_SECONDS:
+        while _block(call, repeats)[1] * repeats < BLOCK_SECONDS:
             repeats *= 2
         return repeats
 
 
-def _block(call: Callable[[], object], repeats: int) -> float:
-    began = time.perf_counter()
+def _block(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+    began, worked = time.perf_counter(), time.thread_time()
     for _ in repeat(None, repeats):
         call()
-    return (time.perf_counter() - began) / repeats
+    return (time.thread_time() - worked) / repeats, (time.perf_counter() - began) / repeats
