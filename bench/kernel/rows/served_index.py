@@ -54,11 +54,7 @@ class ServedIndex:
 
     def pair(self, number: int) -> list[Timing]:
         """Send queries, and ask the kernel as often."""
-        samples = []
-        for served in self._served:
-            for side in turned((served.server, served.kernel), number):
-                samples.append(side())
-        return samples
+        return [side() for served in self._served for side in turned((served.server, served.kernel), number)]
 
     def verdict(self, rounds: Rounds[Timing]) -> list[Check]:
         """Subtract, round by round."""
