@@ -8,6 +8,7 @@ this machine does not run.
 from liam_core import gf2
 from liam_core.algebra import BinaryAlgebra
 from liam_core.bits import from_packbits, pack, to_packbits, unpack, words_for
+from liam_core.bitwise import bit_and, bit_not, bit_or, bit_xor, kronecker, parity, popcount, rotate
 from liam_core.capabilities import Capabilities, capabilities, set_level
 from liam_core.definition import NetworkDefinition, from_signs
 from liam_core.engine import LaborIntelligenceEngine
@@ -31,13 +32,21 @@ __all__ = [
     "NetworkDefinition",
     "Rotation",
     "XnorWeights",
+    "bit_and",
+    "bit_not",
+    "bit_or",
+    "bit_xor",
     "capabilities",
     "from_packbits",
     "from_signs",
     "gf2",
+    "kronecker",
     "pack",
+    "parity",
+    "popcount",
     "read_binary_network",
     "rescore_vectors",
+    "rotate",
     "save_binary_network",
     "set_level",
     "to_packbits",
