@@ -34,6 +34,7 @@ from neuralmesh_server.inference.holding.store_node import NodeFolder
 from neuralmesh_server.inference.holding.store_replica import ReplicaFile
 from neuralmesh_server.inference.holding.store_unloaded import UnloadedFile
 from neuralmesh_server.inference.hot import Hot
+from neuralmesh_server.inference.hot_aside import Aside
 from neuralmesh_server.inference.model_health import ModelHealth
 from neuralmesh_server.inference.reporting.activity import Activity
 from neuralmesh_server.inference.reporting.link_metrics import GrpcMetrics
@@ -224,7 +225,7 @@ class InferenceApp:
             (oip.SERVICE, self._handler(activity, folder, access, fronted=fronted)),
             (NODE, self._node_handler(access)),
         ]
-        quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.answer} if fronted else None
+        quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.begin} if fronted else None
         self._server = Server(settings.server, services, access, quick)
         if fronted and self._server.front is not None:
             self._hot.attach(self._server.front)
@@ -278,6 +279,7 @@ class InferenceApp:
             issuer=issuer,
             node=self._settings.node,
             rings=self._receipts.ledger.rings,
+            aside=Aside(self._run_threads, self._lanes),
         )
         self._evidence.attach(self._hot)
         self._answering = Answering(
