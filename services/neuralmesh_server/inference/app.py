@@ -16,7 +16,7 @@ from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference import compat, convert
 from neuralmesh_server.inference.access import NODE_RULES, RULES
 from neuralmesh_server.inference.answering import Answering
-from neuralmesh_server.inference.backends import liam, onnx, remote
+from neuralmesh_server.inference.backends import liam, liam_index, liam_transform, onnx, remote
 from neuralmesh_server.inference.backends.execution import Execution
 from neuralmesh_server.inference.evidence import convert_node
 from neuralmesh_server.inference.evidence.evidence import Evidence
@@ -78,13 +78,16 @@ def backends(connections: Connections) -> dict[str, Backend]:
     return {
         onnx.KIND: onnx.OnnxBackend(),
         liam.KIND: liam.LiamBackend(),
+        liam_index.KIND: liam_index.IndexBackend(),
+        liam_transform.KIND: liam_transform.TransformBackend(),
         remote.KIND: remote.RemoteBackend(connections, asyncio.get_running_loop()),
     }
 
 
 def runtimes() -> dict[str, str]:
     """Return what runs the versions of each kind here, as receipts say it."""
-    return {onnx.KIND: onnx.runtime(), liam.KIND: liam.runtime()}
+    kinds = (liam.KIND, liam_index.KIND, liam_transform.KIND)
+    return {onnx.KIND: onnx.runtime(), **dict.fromkeys(kinds, liam.runtime())}
 
 
 class InferenceApp:
