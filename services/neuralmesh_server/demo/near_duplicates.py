@@ -70,7 +70,11 @@ def _padded(images: NDArray[np.float32]) -> NDArray[np.float32]:
 def _write_fingerprint(path: Path, known: NDArray[np.float32]) -> None:
     """Write the chain; its thresholds are the medians of what the steps before them make of the known images."""
     signs = np.random.default_rng(SEED).choice([-1.0, 1.0], WIDTH)  # makes the four copies of an image differ
-    before = [steps.Scale(signs / np.sqrt(WIDTH)), steps.WalshHadamard("sequency"), steps.Rotation(SEED)]
+    before: list[steps.Step] = [
+        steps.Scale(signs / np.sqrt(WIDTH)),
+        steps.WalshHadamard("sequency"),
+        steps.Rotation(SEED),
+    ]
     liam_core.write_signal_transform(path, width=WIDTH, steps=before)
     medians = np.median(liam_core.SignalTransform.open(path).run(known), axis=0)
     liam_core.write_signal_transform(path, width=WIDTH, steps=[*before, steps.Threshold(medians)])
