@@ -30,7 +30,10 @@ int main(void) {
         run("pack", test_pack);
         run("xnor", test_xnor);
         run("network", test_network);
+        run("search", test_search);
+        run("rescore", test_rescore);
         run("errors", test_errors);
+        run("search errors", test_search_errors);
     }
     return 0;
 }
