@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from liam_core.search import BinaryCodes
 
 from bench.figures import least, median, ratio, shown
 from bench.kernel import peers
 from bench.kernel.cases import OURS, Case, Side, pair
 from bench.kernel.timing import pace, rate, share
+from liam_core.search import BinaryCodes
 
 if TYPE_CHECKING:
     from bench.figures import Check, Rounds

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from liam_core.hadamard import walsh_hadamard
 
 from bench.figures import least, median
 from bench.kernel import peers
 from bench.kernel.cases import OURS, Case, Side, at_page, pair
 from bench.kernel.timing import share
+from liam_core.hadamard import walsh_hadamard
 
 if TYPE_CHECKING:
     from bench.figures import Check, Rounds
