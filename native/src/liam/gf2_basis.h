@@ -14,12 +14,13 @@ typedef struct gf2_basis {
     uint64_t pivots;        /* the pivot columns */
     uint64_t reduced[64];   /* member k: its pivot is its lowest one, and no other member has a one there */
     uint64_t sum[64];       /* bit l: the l-th word that stayed is part of member k */
-    unsigned column[64];    /* the pivot of member k, which the k-th word gave */
+    uint64_t pivot[64];     /* the pivot of member k, which the k-th word gave, as a word of this one bit */
+    unsigned column[64];    /* and as a number */
     size_t row[64];         /* where the k-th word came from */
 } gf2_basis;
 
-/* All ones if a bit of a word is one, else zero. */
-static inline uint64_t gf2_spread(uint64_t word, unsigned bit) { return 0 - (word >> bit & 1); }
+/* All ones if a word has a bit, else zero. */
+static inline uint64_t gf2_spread(uint64_t word, uint64_t bit) { return 0 - (uint64_t)((word & bit) != 0); }
 
 /* Offers a word of a row to a basis of fewer than 64 members. */
 static inline void gf2_basis_offer(gf2_basis *basis, uint64_t word, size_t row) {
@@ -27,23 +28,25 @@ static inline void gf2_basis_offer(gf2_basis *basis, uint64_t word, size_t row) 
     uint64_t rest = word;
     uint64_t sum = UINT64_C(1) << count;
     for (size_t k = 0; k < count; k++) { /* no member changes another's pivot bit, so word says which to add */
-        const uint64_t added = gf2_spread(word, basis->column[k]);
+        const uint64_t added = gf2_spread(word, basis->pivot[k]);
         rest ^= basis->reduced[k] & added;
         sum ^= basis->sum[k] & added;
     }
     if (rest == 0) return;
+    const uint64_t pivot = rest & (0 - rest);
     unsigned column = 0;
     while ((rest >> column & 1) == 0) column++;
     for (size_t k = 0; k < count; k++) {
-        const uint64_t added = gf2_spread(basis->reduced[k], column);
+        const uint64_t added = gf2_spread(basis->reduced[k], pivot);
         basis->reduced[k] ^= rest & added;
         basis->sum[k] ^= sum & added;
     }
     basis->reduced[count] = rest;
     basis->sum[count] = sum;
+    basis->pivot[count] = pivot;
     basis->column[count] = column;
     basis->row[count] = row;
-    basis->pivots |= UINT64_C(1) << column;
+    basis->pivots |= pivot;
     basis->count = count + 1;
 }
 
