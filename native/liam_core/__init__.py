@@ -8,6 +8,7 @@ this machine does not run.
 from liam_core import gf2, steps
 from liam_core.algebra import BinaryAlgebra
 from liam_core.bits import from_packbits, pack, to_packbits, unpack, words_for
+from liam_core.bitwise import bit_and, bit_not, bit_or, bit_xor, kronecker, parity, popcount, rotate
 from liam_core.capabilities import Capabilities, capabilities, set_level
 from liam_core.definition import NetworkDefinition, from_signs
 from liam_core.engine import LaborIntelligenceEngine
@@ -42,15 +43,23 @@ __all__ = [
     "SignalTransform",
     "TransformDefinition",
     "XnorWeights",
+    "bit_and",
+    "bit_not",
+    "bit_or",
+    "bit_xor",
     "capabilities",
     "from_packbits",
     "from_signs",
     "gf2",
+    "kronecker",
     "pack",
+    "parity",
+    "popcount",
     "read_binary_index",
     "read_binary_network",
     "read_signal_transform",
     "rescore_vectors",
+    "rotate",
     "save_binary_index",
     "save_binary_network",
     "save_signal_transform",

@@ -83,6 +83,7 @@ static inline int excess_is_zero(const uint64_t *row, size_t nbits) {
 }
 
 void test_dispatch(void);
+void test_bits(void);
 void test_pack(void);
 void test_xnor(void);
 void test_gf2(void);

@@ -27,6 +27,7 @@ int main(void) {
     run("front", test_front);
     for (int level = 0; level < LIAM_LEVELS; level++) {
         if (liam_set_level(level) != LIAM_OK) continue;
+        run("bits", test_bits);
         run("pack", test_pack);
         run("xnor", test_xnor);
         run("gf2", test_gf2);
