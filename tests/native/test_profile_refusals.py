@@ -261,7 +261,7 @@ def test_wrong_values_are_refused(tmp_path, sound, name, fault, message):
     refused(tmp_path, file.content(), message)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_random_damage_is_refused_or_harmless(tmp_path, sound, data):
     """Bytes changed, cut or inserted anywhere give a valid network or a ModelFormatError, and nothing else."""
