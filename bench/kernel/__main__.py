@@ -1,9 +1,9 @@
 """The kernel's speed table: rounds in turn on one processor, each figure beside its target and the processor's limit.
 
 `make bench-kernel`, or `python -m bench.kernel --only xnor,pack --quick`. What is timed are calls from Python, so the
-binding is part of every figure. Targets are for processors with AVX-512 VPOPCNTDQ and GFNI; at less than the best level,
-which `--level` forces, the same table is only shown. The status is 1 when a target is missed or a row fails; nothing is run
-again until it passes.
+binding is part of every figure. Targets are for processors with AVX-512 VPOPCNTDQ and GFNI; at less than the best
+level, which `--level` forces, the same table is only shown. The status is 1 when a target is missed or a row fails;
+nothing is run again until it passes.
 """
 
 from __future__ import annotations

@@ -92,10 +92,11 @@ __attribute__((target("amx-tile,amx-int8"))) uint64_t limits_tile_products(uint6
         uint16_t row_bytes[16];
         uint8_t rows[16];
     } shape = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) shape.row_bytes[tile] = 64, shape.rows[tile] = 16;
-    _tile_loadconfig(&shape);
-    _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
-    _tile_zero(4), _tile_zero(5), _tile_zero(6), _tile_zero(7);
+    for (int tile = 0; tile < 8; tile++) {
+        shape.row_bytes[tile] = 64;
+        shape.rows[tile] = 16;
+    }
+    _tile_loadconfig(&shape); /* all tiles are zero from then on */
     for (uint64_t round = 0; round < rounds; round++) {
         _tile_dpbssd(0, 4, 6);
         _tile_dpbssd(1, 4, 7);
