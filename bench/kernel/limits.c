@@ -83,20 +83,18 @@ int limits_tiles_supported(void) {
            syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
+/* Eight tiles of 16 rows of 64 bytes, as the processor wants it written. */
+static const struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tiles = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+
 /* Products of tiles of int8, 16 x 64 by 64 x 16, in four tiles of sums. Returns multiplications, each of which can be
  * one of signs. Not to be called where limits_tiles_supported() is 0.
  */
 __attribute__((target("amx-tile,amx-int8"))) uint64_t limits_tile_products(uint64_t rounds) {
-    struct {
-        uint8_t palette, start_row, reserved[14];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } shape = {.palette = 1};
-    for (int tile = 0; tile < 8; tile++) {
-        shape.row_bytes[tile] = 64;
-        shape.rows[tile] = 16;
-    }
-    _tile_loadconfig(&shape); /* all tiles are zero from then on */
+    _tile_loadconfig(&tiles); /* all are zero from then on */
     for (uint64_t round = 0; round < rounds; round++) {
         _tile_dpbssd(0, 4, 6);
         _tile_dpbssd(1, 4, 7);
