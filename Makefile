@@ -15,12 +15,18 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-interop lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
+.PHONY: help setup demo demo-index demo-transform up test test-interop lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-setup: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
+setdemo-index: $(STAMP) ## digits by their nearest neighbours: a binary index, two versions of it
+	@$(BIN)/python -m neuralmesh_server.demo.retrieval
+
+demo-transform: $(STAMP) ## near duplicates of digits: a signal transform, and an index of what it gives
+	@$(BIN)/python -m neuralmesh_server.demo.near_duplicates
+
+up: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
 
 $(STAMP): requirements/dev.txt pyproject.toml setup.py tools/setup.sh $(NATIVE)
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/setup.sh '$(VENV)' requirements/dev.txt

@@ -125,33 +125,34 @@ int liam_self_test(int level, uint64_t *digest);
 size_t liam_words(size_t nbits);
 
 /* Packs rows x nbits numbers: bit j of row i is x[i * x_stride + j] >= thresholds[j], or >= 0 if thresholds is NULL.
- * NaN on either side gives 0; -0.0 equals 0.0 and gives 1. Doubles are compared as doubles.
- * Errors: NULL, SIZE, STRIDE, OVERFLOW. */
+ * A NaN in x gives 0; -0.0 equals 0.0 and gives 1. Doubles are compared as doubles. There are nbits thresholds.
+ * Errors: NULL, SIZE, STRIDE, OVERFLOW, and VALUE for a threshold that is NaN. */
 int liam_pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
                   uint64_t *out, size_t out_stride);
 int liam_pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
                   uint64_t *out, size_t out_stride);
 
-/* Packs rows x nbits integers by sign: bit j is x[j] >= 0. Errors as liam_pack_f32. */
-int liam_pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
-                 size_t out_stride);
+/* Packs rows x nbits integers: bit j of row i is x[i * x_stride + j] >= thresholds[j], or >= 0 if thresholds is NULL.
+ * Errors: NULL, SIZE, STRIDE, OVERFLOW. */
+int liam_pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, const int8_t *thresholds,
+                 uint64_t *out, size_t out_stride);
 
-/* Packs rows x nbits truth values: bit j is x[j] != 0. Errors as liam_pack_f32. */
+/* Packs rows x nbits truth values: bit j is x[j] != 0. Errors as liam_pack_i8. */
 int liam_pack_bool(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out,
                    size_t out_stride);
 
-/* Unpacks rows of bits to +1 and -1. Errors as liam_pack_f32. */
+/* Unpacks rows of bits to +1 and -1. Errors as liam_pack_i8. */
 int liam_unpack_i8(const uint64_t *bits, size_t rows, size_t nbits, size_t bits_stride, int8_t *out,
                    size_t out_stride);
 int liam_unpack_f32(const uint64_t *bits, size_t rows, size_t nbits, size_t bits_stride, float *out,
                     size_t out_stride);
 
-/* Unpacks rows of bits to 1 and 0. Errors as liam_pack_f32. */
+/* Unpacks rows of bits to 1 and 0. Errors as liam_pack_i8. */
 int liam_unpack_bool(const uint64_t *bits, size_t rows, size_t nbits, size_t bits_stride, uint8_t *out,
                      size_t out_stride);
 
 /* Reads rows of ceil(nbits / 8) bytes whose bits are in little (big_endian = 0) or big (1) order, as NumPy's packbits
- * names it. Errors: as liam_pack_f32, and VALUE for another big_endian. */
+ * names it. Errors: as liam_pack_i8, and VALUE for another big_endian. */
 int liam_from_bytes(const uint8_t *bytes, size_t rows, size_t nbits, size_t bytes_stride, int big_endian,
                     uint64_t *out, size_t out_stride);
 

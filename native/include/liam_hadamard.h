@@ -57,8 +57,8 @@ int liam_sequency_i32(const int32_t *x, size_t rows, size_t n, size_t x_stride, 
  * greatest power of two up to n, each of LIAM_ROTATION_ROUNDS rounds
  *   1. multiplies every element by a sign, transforms the first p elements in natural order and multiplies these by
  *      1 / sqrt(p);
- *   2. if n > p: does the same with other signs and the last p elements, and then replaces every pair (a, b) of elements
- *      i and i + n - n / 2, for i < n / 2, by ((a + b) * sqrt(1/2), (a - b) * sqrt(1/2)).
+ *   2. if n > p: does the same with other signs and the last p elements, and then replaces every pair (a, b) of
+ *      elements i and i + n - n / 2, for i < n / 2, by ((a + b) * sqrt(1/2), (a - b) * sqrt(1/2)).
  * Without signs between them, transforms that share most elements would undo each other; without the pairs, those that
  * share few would hardly mix. (The randomised Hadamard transform is that of Ailon and Chazelle 2006; that three rounds
  * do for a random rotation is in Andoni et al. 2015.)

@@ -37,10 +37,10 @@ def words_for(nbits: int) -> int:
     return (nbits + WORD_BITS - 1) // WORD_BITS
 
 
-def check_nbits(nbits: int) -> None:
+def check_nbits(nbits: int, name: str = "nbits") -> None:
     """Refuse a row width that is no integer within [0, MAX_NBITS]."""
     if type(nbits) is not int or not 0 <= nbits <= MAX_NBITS:
-        raise ValueError(f"nbits: want an int within [0, {MAX_NBITS}], got {nbits!r}")
+        raise ValueError(f"{name}: want an int within [0, {MAX_NBITS}], got {nbits!r}")
 
 
 def check_array(name: str, array: object, dtypes: tuple[type[np.generic], ...], *ndims: int) -> None:
@@ -48,7 +48,8 @@ def check_array(name: str, array: object, dtypes: tuple[type[np.generic], ...], 
     if not isinstance(array, np.ndarray):
         got = type(array).__name__
         raise ValueError(f"{name}: want a NumPy array, got {got}")  # noqa: TRY004 - one error type
-    if array.dtype not in dtypes:
+    dtype = array.dtype
+    if not (dtype.type in dtypes and dtype.isnative) and dtype not in dtypes:  # the first is the fast way to say yes
         wanted = " or ".join(np.dtype(dtype).name for dtype in dtypes)
         raise ValueError(f"{name}: want dtype {wanted}, got {array.dtype}")
     if array.ndim not in ndims:
@@ -57,9 +58,9 @@ def check_array(name: str, array: object, dtypes: tuple[type[np.generic], ...], 
         raise ValueError(f"{name}: want a C-contiguous, aligned array")
 
 
-def check_bits(name: str, bits: object, nbits: int, *ndims: int) -> None:
-    """Refuse what is not a packed matrix (or vector, if `ndims` says so) of `nbits` columns."""
-    check_nbits(nbits)
+def check_bits(name: str, bits: object, nbits: int, *ndims: int, width: str = "nbits") -> None:
+    """Refuse what is not a packed matrix (or vector, if `ndims` says so) of `nbits` columns; `width` names `nbits`."""
+    check_nbits(nbits, width)
     check_array(name, bits, (np.uint64,), *ndims)
     assert isinstance(bits, np.ndarray)
     if bits.shape[-1] != words_for(nbits):
@@ -82,27 +83,31 @@ def _rows(array: NDArray[Any]) -> int:
 
 def pack(
     x: NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int8] | NDArray[np.bool_],
-    thresholds: NDArray[np.float32] | None = None,
+    thresholds: NDArray[np.float32] | NDArray[np.int8] | None = None,
 ) -> NDArray[np.uint64]:
     """Return the packed bits `x >= thresholds`, `x >= 0` without thresholds, or the bools themselves.
 
-    NaN on either side gives 0, and -0.0 equals 0.0.
+    A NaN in `x` gives 0, and -0.0 equals 0.0.
 
     Args:
         x: (rows, nbits) or (nbits,).
-        thresholds: (nbits,) float32, for float `x` only; compared without rounding `x`.
+        thresholds: (nbits,), one for each column and none of them NaN: float32 for float `x`, which is compared
+            without rounding; int8 for int8 `x`.
+
+    Raises:
+        ValueError: a wrong dtype, shape or layout, thresholds for bools, or a threshold that is NaN.
     """
     check_array("x", x, (np.float32, np.float64, np.int8, np.bool_), 1, 2)
     rows, nbits = _rows(x), x.shape[-1]
     check_nbits(nbits)
     limits = ffi.NULL
     if thresholds is not None:
-        if x.dtype.kind != "f":
-            raise ValueError(f"thresholds: not used with x of dtype {x.dtype}")
-        check_array("thresholds", thresholds, (np.float32,), 1)
+        if x.dtype == np.bool_:
+            raise ValueError("thresholds: not used with x of dtype bool")
+        check_array("thresholds", thresholds, (np.int8 if x.dtype == np.int8 else np.float32,), 1)
         if len(thresholds) != nbits:
             raise ValueError(f"thresholds: want {nbits} values, got {len(thresholds)}")
-        limits = pointer("float[]", thresholds)
+        limits = pointer("int8_t[]" if x.dtype == np.int8 else "float[]", thresholds)
     words = words_for(nbits)
     out = np.empty((*x.shape[:-1], words), dtype=np.uint64)
     to = pointer("uint64_t[]", out)
@@ -111,9 +116,11 @@ def pack(
     elif x.dtype == np.float64:
         status = lib.liam_pack_f64(pointer("double[]", x), rows, nbits, nbits, limits, to, words)
     elif x.dtype == np.int8:
-        status = lib.liam_pack_i8(pointer("int8_t[]", x), rows, nbits, nbits, to, words)
+        status = lib.liam_pack_i8(pointer("int8_t[]", x), rows, nbits, nbits, limits, to, words)
     else:
         status = lib.liam_pack_bool(pointer("uint8_t[]", x), rows, nbits, nbits, to, words)
+    if status == lib.LIAM_ERR_VALUE:  # the values of thresholds are looked at in C alone
+        raise ValueError("thresholds: holds NaN")
     call("pack", status)
     return out
 

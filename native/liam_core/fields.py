@@ -5,7 +5,7 @@ writer meant.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from liam_core.errors import ModelFormatError
 __all__ = ["Fields", "description"]
 
 MAX_SIZE: Final = 2**31 - 1
+Text = TypeVar("Text", bound=str)
 
 
 class Fields:
@@ -63,12 +64,13 @@ class Fields:
         if self._value[key] != wanted:
             raise ModelFormatError(f"{self.place}.{key}: want {wanted!r}, got {self._value[key]!r}")
 
-    def choice(self, key: str, *texts: str) -> str:
+    def choice(self, key: str, *texts: Text) -> Text:
         """Return a text, which must be one of these."""
         value = self._value[key]
-        if not isinstance(value, str) or value not in texts:
-            raise ModelFormatError(f"{self.place}.{key}: {_shown(value)} is none of {', '.join(texts)}")
-        return value
+        for text in texts:
+            if value == text:
+                return text
+        raise ModelFormatError(f"{self.place}.{key}: {_shown(value)} is none of {', '.join(texts)}")
 
     def text(self, key: str) -> str:
         """Return a text."""

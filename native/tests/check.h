@@ -83,6 +83,7 @@ static inline int excess_is_zero(const uint64_t *row, size_t nbits) {
 }
 
 void test_dispatch(void);
+void test_bits(void);
 void test_pack(void);
 void test_xnor(void);
 void test_gf2(void);
@@ -90,6 +91,9 @@ void test_gf2_errors(void);
 void test_network(void);
 void test_hadamard(void);
 void test_rotation(void);
+void test_search(void);
+void test_rescore(void);
+void test_search_errors(void);
 void test_errors(void);
 void test_oip(void);
 void test_hpack_examples(void);

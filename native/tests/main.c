@@ -27,6 +27,7 @@ int main(void) {
     run("front", test_front);
     for (int level = 0; level < LIAM_LEVELS; level++) {
         if (liam_set_level(level) != LIAM_OK) continue;
+        run("bits", test_bits);
         run("pack", test_pack);
         run("xnor", test_xnor);
         run("gf2", test_gf2);
@@ -34,7 +35,10 @@ int main(void) {
         run("network", test_network);
         run("hadamard", test_hadamard);
         run("rotation", test_rotation);
+        run("search", test_search);
+        run("rescore", test_rescore);
         run("errors", test_errors);
+        run("search errors", test_search_errors);
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "check.h"
+#include "liam_bits.h"
 
 static _Alignas(LIAM_ALIGNMENT) uint64_t words[64];
 static float floats[64];
@@ -27,7 +28,7 @@ static void packing(void) {
     CHECK(liam_pack_f32(floats, HUGE_ROWS, 9, 9, NULL, words, 1) == LIAM_ERR_OVERFLOW);
     CHECK(liam_pack_f64(NULL, 1, 1, 1, NULL, words, 1) == LIAM_ERR_NULL);
     CHECK(liam_pack_f64(doubles, HUGE_ROWS, 1, 1, NULL, words, 1) == LIAM_ERR_OVERFLOW);
-    CHECK(liam_pack_i8(i8, 1, 9, 8, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_pack_i8(i8, 1, 9, 8, NULL, words, 1) == LIAM_ERR_STRIDE);
     CHECK(liam_pack_bool(octets, HUGE_ROWS, 1, 1, words, 1) == LIAM_ERR_OVERFLOW);
     CHECK(liam_unpack_i8(words, 1, 9, 0, i8, 9) == LIAM_ERR_STRIDE);
     CHECK(liam_unpack_i8(NULL, 1, 9, 1, i8, 9) == LIAM_ERR_NULL);
@@ -40,6 +41,56 @@ static void packing(void) {
     CHECK(liam_from_bytes(NULL, 5, 0, 0, 0, NULL, 0) == LIAM_OK);
     CHECK(liam_to_bytes(words, HUGE_ROWS, 9, 1, 0, octets, 2) == LIAM_ERR_OVERFLOW);
     CHECK(liam_to_bytes(words, 1, 9, 1, -1, octets, 2) == LIAM_ERR_VALUE);
+}
+
+static void bits(void) {
+    uint32_t *const counts = (uint32_t *)ints;
+    CHECK(liam_bits_and(NULL, 1, words, 1, 1, 9, words, 1) == LIAM_ERR_NULL);
+    CHECK(liam_bits_or(words, 1, NULL, 1, 1, 9, words, 1) == LIAM_ERR_NULL);
+    CHECK(liam_bits_xor(words, 1, words, 1, 1, 9, NULL, 1) == LIAM_ERR_NULL);
+    CHECK(liam_bits_xnor(NULL, 0, NULL, 0, 9, 0, NULL, 0) == LIAM_OK);
+    CHECK(liam_bits_and(NULL, 1, NULL, 1, 0, 9, NULL, 1) == LIAM_OK);
+    CHECK(liam_bits_and(words, 0, words, 1, 1, 9, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_or(words, 1, words, 0, 1, 9, words, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_xor(words, 1, words, 1, 1, 9, words, 0) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_xor(words, TOO_WIDE, words, TOO_WIDE, 1, TOO_WIDE, words, TOO_WIDE) == LIAM_ERR_SIZE);
+    CHECK(liam_bits_xnor(words, 1, words, 1, HUGE_ROWS, 9, words, 1) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_bits_not(NULL, 1, 1, 9, words, 1) == LIAM_ERR_NULL);
+    CHECK(liam_bits_not(words, 1, 1, 65, words, 2) == LIAM_ERR_STRIDE);
+
+    CHECK(liam_bits_popcount(NULL, 1, 9, 1, counts) == LIAM_ERR_NULL);
+    CHECK(liam_bits_popcount(words, 1, 9, 1, NULL) == LIAM_ERR_NULL);
+    CHECK(liam_bits_popcount(words, 1, 65, 1, counts) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_popcount(words, 1, TOO_WIDE, TOO_WIDE, counts) == LIAM_ERR_SIZE);
+    CHECK(liam_bits_popcount(words, HUGE_ROWS, 0, 0, counts) == LIAM_ERR_OVERFLOW);
+    ints[2] = 5;
+    CHECK(liam_bits_popcount(NULL, 3, 0, 0, counts) == LIAM_OK && ints[2] == 0);
+    CHECK(liam_bits_parity(words, 1, 9, 1, NULL) == LIAM_ERR_NULL);
+    CHECK(liam_bits_parity(words, HUGE_ROWS, 9, 1, octets) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_bits_parity(NULL, 0, 9, 1, NULL) == LIAM_OK);
+    octets[2] = 5;
+    CHECK(liam_bits_parity(NULL, 3, 0, 0, octets) == LIAM_OK && octets[2] == 0);
+
+    CHECK(liam_bits_rotate(NULL, 1, 9, 1, 1, words, 1) == LIAM_ERR_NULL);
+    CHECK(liam_bits_rotate(words, 1, 9, 1, 1, NULL, 1) == LIAM_ERR_NULL);
+    CHECK(liam_bits_rotate(words, 1, 65, 2, 1, words + 8, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_rotate(words, HUGE_ROWS, 9, 1, 1, words + 8, 1) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_bits_rotate(words, 1, TOO_WIDE, TOO_WIDE, 1, words + 8, TOO_WIDE) == LIAM_ERR_SIZE);
+    CHECK(liam_bits_rotate(NULL, 7, 0, 0, INT64_MIN, NULL, 0) == LIAM_OK);
+
+    CHECK(liam_bits_kronecker(NULL, 1, 9, 1, words, 1, 9, 1, words + 8, 2) == LIAM_ERR_NULL);
+    CHECK(liam_bits_kronecker(words, 1, 9, 1, NULL, 1, 9, 1, words + 8, 2) == LIAM_ERR_NULL);
+    CHECK(liam_bits_kronecker(words, 1, 9, 1, words, 1, 9, 1, NULL, 2) == LIAM_ERR_NULL);
+    CHECK(liam_bits_kronecker(words, 1, 9, 0, words, 1, 9, 1, words + 8, 2) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_kronecker(words, 1, 9, 1, words, 1, 9, 0, words + 8, 2) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_kronecker(words, 1, 9, 1, words, 1, 9, 1, words + 8, 1) == LIAM_ERR_STRIDE);
+    CHECK(liam_bits_kronecker(words, 1, TOO_WIDE, TOO_WIDE, words, 1, 9, 1, words, TOO_WIDE) == LIAM_ERR_SIZE);
+    CHECK(liam_bits_kronecker(words, 1, 9, 1, words, 1, LIAM_MAX_NBITS / 9 + 1, TOO_WIDE, words, TOO_WIDE) ==
+          LIAM_ERR_SIZE);
+    CHECK(liam_bits_kronecker(words, HUGE_ROWS / 8, 9, 1, words, 64, 9, 1, words, 2) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_bits_kronecker(words, 9, 9, 1, words, HUGE_ROWS / 16, 9, 1, words, 2) == LIAM_ERR_OVERFLOW);
+    CHECK(liam_bits_kronecker(NULL, 0, 9, 1, words, HUGE_ROWS / 16, 9, 1, NULL, 2) == LIAM_OK);
+    CHECK(liam_bits_kronecker(words, 3, 9, 1, NULL, 5, 0, 0, NULL, 0) == LIAM_OK);
 }
 
 static void products(void) {
@@ -176,6 +227,7 @@ static void network_runs(void) {
 }
 
 void test_errors(void) {
+    bits();
     packing();
     products();
     network_specs();

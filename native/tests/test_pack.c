@@ -58,7 +58,10 @@ static void pack_width(memory m, size_t nbits) {
     const size_t stride = gap(words, nbits);
     const size_t x_stride = gap(nbits, nbits);
     float *t = arena_take(m.thresholds, nbits * sizeof *t);
-    for (size_t j = 0; j < nbits; j++) t[j] = tricky_float();
+    for (size_t j = 0; j < nbits; j++) {
+        do t[j] = tricky_float();
+        while (isnan(t[j]));
+    }
 
     PACK_CASE(float, tricky_float(), value >= 0.0f, liam_pack_f32(x, ROWS, nbits, x_stride, NULL, bits, stride));
     PACK_CASE(float, j % 5 ? tricky_float() : t[j], value >= t[j],
@@ -67,7 +70,11 @@ static void pack_width(memory m, size_t nbits) {
               liam_pack_f64(x, ROWS, nbits, x_stride, NULL, bits, stride));
     PACK_CASE(double, (double)t[j] * (1.0 - 0x1p-50 * (double)random_below(3)), value >= (double)t[j],
               liam_pack_f64(x, ROWS, nbits, x_stride, t, bits, stride));
-    PACK_CASE(int8_t, (int8_t)random_u64(), value >= 0, liam_pack_i8(x, ROWS, nbits, x_stride, bits, stride));
+    PACK_CASE(int8_t, (int8_t)random_u64(), value >= 0, liam_pack_i8(x, ROWS, nbits, x_stride, NULL, bits, stride));
+    int8_t *t8 = arena_take(m.thresholds, nbits);
+    for (size_t j = 0; j < nbits; j++) t8[j] = (int8_t)random_u64();
+    PACK_CASE(int8_t, (int8_t)(j % 5 ? random_u64() : (uint64_t)t8[j]), value >= t8[j],
+              liam_pack_i8(x, ROWS, nbits, x_stride, t8, bits, stride));
     PACK_CASE(uint8_t, (uint8_t)(random_below(3) * 127), value != 0,
               liam_pack_bool(x, ROWS, nbits, x_stride, bits, stride));
 }
@@ -128,6 +135,21 @@ static void bytes_width(memory m, size_t nbits) {
     }
 }
 
+/* A NaN threshold is refused wherever it is, before anything is written. */
+static void nan_thresholds(memory m, size_t nbits) {
+    float *t = arena_take(m.thresholds, nbits * sizeof *t);
+    double *x = arena_take(m.numbers, nbits * sizeof *x);
+    uint64_t *bits = arena_take(m.bits, liam_words(nbits) * sizeof *bits);
+    const size_t at = random_below(nbits);
+    for (size_t j = 0; j < nbits; j++) t[j] = j == at ? (j % 2 ? NAN : -NAN) : INFINITY;
+    memset(x, 0, nbits * sizeof *x);
+    CHECK(liam_pack_f64(x, 1, nbits, nbits, t, bits, liam_words(nbits)) == LIAM_ERR_VALUE);
+    CHECK(liam_pack_f32((const float *)(const void *)x, 1, nbits, nbits, t, bits, liam_words(nbits)) == LIAM_ERR_VALUE);
+    CHECK(all_canary(bits, liam_words(nbits) * sizeof *bits));
+    t[at] = 1.0f;
+    CHECK(liam_pack_f64(x, 1, nbits, nbits, t, bits, liam_words(nbits)) == LIAM_OK);
+}
+
 void test_pack(void) {
     static memory m;
     if (m.bits.end == NULL) m = (memory){arena_new(), arena_new(), arena_new(), arena_new()};
@@ -136,5 +158,6 @@ void test_pack(void) {
         pack_width(m, nbits);
         unpack_width(m, nbits);
         bytes_width(m, nbits);
+        if (nbits > 0) nan_thresholds(m, nbits);
     }
 }

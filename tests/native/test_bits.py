@@ -14,7 +14,7 @@ from liam_core import from_packbits, pack, to_packbits, unpack, words_for
 WIDTHS = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 511, 512, 513, 1000]
 
 # The level fixture stays the same for all examples of one test run.
-at_level = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+at_level = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def packed_by_numpy(bits):
@@ -43,11 +43,26 @@ def test_pack_takes_the_sign_of_floats(level, nbits, dtype):
 @pytest.mark.parametrize("nbits", WIDTHS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pack_compares_with_thresholds(level, nbits, dtype):
-    """With thresholds a bit is `x >= threshold` of its column, and NaN on either side gives 0."""
+    """With thresholds a bit is `x >= threshold` of its column, and NaN in x gives 0."""
     random = np.random.default_rng(nbits)
     x = tricky(random, (5, nbits)).astype(dtype)
     thresholds = np.where(random.random(nbits) < 0.3, x[0], tricky(random, nbits)).astype(np.float32)
+    thresholds = np.nan_to_num(thresholds, nan=0.5, posinf=np.inf, neginf=-np.inf)
     np.testing.assert_array_equal(pack(x, thresholds), packed_by_numpy(x >= thresholds))
+
+
+@pytest.mark.parametrize("nbits", WIDTHS[1:])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pack_refuses_thresholds_that_are_nan(level, nbits, dtype):
+    """A NaN among the thresholds is an error that names them, wherever it is, even without rows."""
+    thresholds = np.full(nbits, np.inf, np.float32)
+    for at in {0, nbits // 2, nbits - 1}:
+        thresholds[at] = np.nan
+        for rows in (0, 1, 3):
+            with pytest.raises(ValueError, match=r"^thresholds: holds NaN$"):
+                pack(np.ones((rows, nbits), dtype), thresholds)
+        thresholds[at] = -np.inf
+    assert pack(np.ones((2, nbits), dtype), thresholds).any()
 
 
 def test_pack_compares_doubles_without_rounding_them(level):
@@ -59,9 +74,13 @@ def test_pack_compares_doubles_without_rounding_them(level):
 
 @pytest.mark.parametrize("nbits", WIDTHS)
 def test_pack_takes_integers_and_bools(level, nbits):
-    """An int8 becomes its sign, a bool itself."""
-    x = np.random.default_rng(nbits).integers(-128, 128, (5, nbits)).astype(np.int8)
+    """An int8 becomes its sign or is compared with its column's threshold, a bool becomes itself."""
+    random = np.random.default_rng(nbits)
+    x, thresholds = random.integers(-128, 128, (5, nbits)).astype(np.int8), np.zeros(nbits, np.int8)
     np.testing.assert_array_equal(pack(x), packed_by_numpy(x >= 0))
+    np.testing.assert_array_equal(pack(x, thresholds), packed_by_numpy(x >= 0))
+    thresholds = np.where(random.random(nbits) < 0.3, x[0], random.integers(-128, 128, nbits)).astype(np.int8)
+    np.testing.assert_array_equal(pack(x, thresholds), packed_by_numpy(x >= thresholds))
     np.testing.assert_array_equal(pack(x > 3), packed_by_numpy(x > 3))
 
 
@@ -156,6 +175,8 @@ WORDS = np.ones((4, 2), np.uint64)
         (lambda: pack(misaligned(FLOATS)), "x: want a C-contiguous, aligned"),
         (lambda: pack(FLOATS, FLOATS[0].astype(np.float64)), "thresholds: want dtype float32"),
         (lambda: pack(FLOATS, FLOATS[0, :69]), "thresholds: want 70 values, got 69"),
+        (lambda: pack(FLOATS.astype(np.int8), FLOATS[0]), "thresholds: want dtype int8, got float32"),
+        (lambda: pack(FLOATS, FLOATS[0].astype(np.int8)), "thresholds: want dtype float32, got int8"),
         (lambda: pack(FLOATS > 0, FLOATS[0]), "thresholds: not used with x of dtype bool"),
         (lambda: unpack(WORDS, 64), "bits: want 1 words per row for 64 bits, got 2"),
         (lambda: unpack(WORDS, 129), "bits: want 3 words"),

@@ -18,7 +18,7 @@ DTYPES = (np.float32, np.float64, np.int32)
 LENGTHS = [2**k for k in range(13)]
 WIDTHS = [1, 2, 3, 5, 100, 768, 1000, 1024]
 
-at_every_level = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+at_every_level = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def integers(dtype, *shape, seed=0, limit=100):

@@ -18,6 +18,7 @@
 
 static const kernels scalar_kernels = {
     .level = LIAM_SCALAR,
+    .bits = &liam_bits_scalar,
     .pack = &liam_pack_scalar,
     .xnor = &liam_xnor_scalar,
     .search = &liam_search_scalar,
@@ -29,6 +30,7 @@ static const kernels scalar_kernels = {
 #if LIAM_X86
 static const kernels avx2_kernels = {
     .level = LIAM_AVX2,
+    .bits = &liam_bits_avx2,
     .pack = &liam_pack_avx2,
     .xnor = &liam_xnor_avx2,
     .search = &liam_search_avx2,
@@ -39,6 +41,7 @@ static const kernels avx2_kernels = {
 };
 static const kernels avx512_kernels = {
     .level = LIAM_AVX512,
+    .bits = &liam_bits_avx512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .search = &liam_search_avx512,
@@ -49,6 +52,7 @@ static const kernels avx512_kernels = {
 };
 static const kernels gfni_kernels = {
     .level = LIAM_GFNI,
+    .bits = &liam_bits_avx512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_avx512,
     .search = &liam_search_avx512,
@@ -61,6 +65,7 @@ static const kernels gfni_kernels = {
 #if LIAM_TILES
 static const kernels amx_kernels = {
     .level = LIAM_AMX,
+    .bits = &liam_bits_avx512,
     .pack = &liam_pack_avx512,
     .xnor = &liam_xnor_amx,
     .search = &liam_search_avx512,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Walsh-Hadamard transforms with AVX2: blocks of 8 vectors in registers. Within a vector, an element becomes its partner
- * plus itself, negated where it is the second of its pair. The first stage loads instead of permuting, as with AVX-512.
+ * Walsh-Hadamard transforms with AVX2: blocks of 8 vectors in registers. Within a vector, an element becomes its
+ * partner plus itself, negated where it is the second of its pair. The first stage loads instead of permuting, as with
+ * AVX-512.
  */
 #include "hadamard_kernels.h"
 
@@ -127,6 +128,13 @@ static void mix(float *low, float *high, size_t half, float factor) {
 LIAM_TARGET_END
 
 const hadamard_kernels liam_hadamard_avx2 = {
-    .f32 = transform_f32, .f64 = transform_f64, .i32 = transform_i32, .flip = flip, .scale = scale, .mix = mix,
+    .f32 = transform_f32,
+    .f64 = transform_f64,
+    .i32 = transform_i32,
+    .order_4 = liam_hadamard_order_4,
+    .order_8 = liam_hadamard_order_8,
+    .flip = flip,
+    .scale = scale,
+    .mix = mix,
 };
 #endif

@@ -2,13 +2,14 @@
  *
  * Walsh-Hadamard transforms with AVX-512: blocks of 16 vectors in registers.
  *
- * Within a vector, an element becomes its partner plus itself, or its partner minus itself where it is the second of its
- * pair. For floats that is one fused multiply-add with 1 or -1: the product is exact, so the sum is rounded once.
+ * Within a vector, an element becomes its partner plus itself, or its partner minus itself where it is the second of
+ * its pair. For floats that is one fused multiply-add with 1 or -1: the product is exact, so the sum is rounded once.
  * Additions and permutations share two ports, and only loads are free beside them. The first stage of 32-bit elements
  * therefore loads twice, with the first and the second elements of the pairs doubled, and permutes nothing. The two
  * loads differ in type because compilers would otherwise make them one, and permute.
  */
 #include "hadamard_kernels.h"
+#include "hadamard_sequency.h"
 #include "sizes.h"
 
 #if LIAM_X86
@@ -104,6 +105,57 @@ LIAM_INLINE __m512i within_i32(const int32_t *p, size_t n) {
 #define SCALAR liam_hadamard_scalar.i32
 #include "hadamard_passes.h"
 
+/* Columns 0 to 15 of 16 rows of 16. Interleaving pairs of rows, and pairs of pairs, makes every 128-bit lane a piece of
+ * a column; the lanes of every fourth vector then are columns. */
+LIAM_INLINE void transpose(__m512i *v) {
+    __m512i u[16];
+    LIAM_UNROLL
+    for (unsigned i = 0; i < 16; i += 2) {
+        u[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+        u[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    LIAM_UNROLL
+    for (unsigned i = 0; i < 16; i += 4) {
+        v[i] = _mm512_unpacklo_epi64(u[i], u[i + 2]);
+        v[i + 1] = _mm512_unpackhi_epi64(u[i], u[i + 2]);
+        v[i + 2] = _mm512_unpacklo_epi64(u[i + 1], u[i + 3]);
+        v[i + 3] = _mm512_unpackhi_epi64(u[i + 1], u[i + 3]);
+    }
+    LIAM_UNROLL
+    for (unsigned i = 0; i < 4; i++) {
+        const __m512i even_low = _mm512_shuffle_i32x4(v[i], v[i + 4], 0x88);
+        const __m512i even_high = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0x88);
+        const __m512i odd_low = _mm512_shuffle_i32x4(v[i], v[i + 4], 0xdd);
+        const __m512i odd_high = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0xdd);
+        v[i] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
+        v[i + 4] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
+        v[i + 8] = _mm512_shuffle_i32x4(even_low, even_high, 0xdd);
+        v[i + 12] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd);
+    }
+}
+
+static void order_4(const void *natural, size_t n, void *out) {
+    const __m512i backwards = _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t runs[16];
+    for (size_t b = 0; b < 16; b++) runs[b] = sequency_place(b, n);
+    for (size_t middle = 0; middle < n / 16; middle += 16) {
+        const size_t place = sequency_place(middle, n);
+        __m512i v[16];
+        LIAM_UNROLL
+        for (unsigned a = 0; a < 16; a++) {
+            v[a] = _mm512_loadu_si512((const int32_t *)natural + sequency_rows[a] * (n / 16) + middle);
+        }
+        transpose(v);
+        LIAM_UNROLL
+        for (unsigned b = 0; b < 16; b++) {
+            const size_t first = place ^ runs[b];
+            const __mmask16 complemented = (__mmask16)(0 - first % 2);
+            v[b] = _mm512_mask_permutexvar_epi32(v[b], complemented, backwards, v[b]);
+            _mm512_storeu_si512((int32_t *)out + first / 16 * 16, v[b]);
+        }
+    }
+}
+
 /* The lanes of elements j to j + 16 that a row of n has. */
 LIAM_INLINE __mmask16 lanes_of(size_t n, size_t j) { return (__mmask16)low_bits(n - j); }
 
@@ -137,6 +189,13 @@ static void mix(float *low, float *high, size_t half, float factor) {
 LIAM_TARGET_END
 
 const hadamard_kernels liam_hadamard_avx512 = {
-    .f32 = transform_f32, .f64 = transform_f64, .i32 = transform_i32, .flip = flip, .scale = scale, .mix = mix,
+    .f32 = transform_f32,
+    .f64 = transform_f64,
+    .i32 = transform_i32,
+    .order_4 = order_4,
+    .order_8 = liam_hadamard_order_8,
+    .flip = flip,
+    .scale = scale,
+    .mix = mix,
 };
 #endif

@@ -9,6 +9,7 @@
 #ifndef LIAM_KERNELS_H
 #define LIAM_KERNELS_H
 
+#include "bits_kernels.h"
 #include "encode_kernels.h"
 #include "gf2_kernels.h"
 #include "hadamard_kernels.h"
@@ -20,6 +21,7 @@
 
 typedef struct kernels {
     liam_level_id level;
+    const bits_kernels *bits;
     const pack_kernels *pack;
     const xnor_kernels *xnor;
     const search_kernels *search;

@@ -3,16 +3,8 @@
  * Packing and unpacking: the checked edge over pack_<level>.c, and conversion from and to bytes in either bit order.
  */
 #include "kernels.h"
+#include "rows.h"
 #include "sizes.h"
-
-/* Whether `rows` rows of `width` elements can lie `stride` apart. A NULL pointer may stand for no elements. */
-static int check_rows(const void *p, size_t rows, size_t width, size_t stride, size_t element_bytes) {
-    size_t elements, bytes;
-    if (stride < width) return LIAM_ERR_STRIDE;
-    if (!size_mul(rows, stride, &elements) || !size_mul(elements, element_bytes, &bytes)) return LIAM_ERR_OVERFLOW;
-    if (p == NULL && rows != 0 && width != 0) return LIAM_ERR_NULL;
-    return LIAM_OK;
-}
 
 static int check_pack(const void *x, size_t rows, size_t nbits, size_t x_stride, size_t x_bytes, const void *bits,
                       size_t bits_stride) {
@@ -21,25 +13,33 @@ static int check_pack(const void *x, size_t rows, size_t nbits, size_t x_stride,
     return status != LIAM_OK ? status : check_rows(bits, rows, words_of(nbits), bits_stride, sizeof(uint64_t));
 }
 
+/* Whether thresholds may be compared with: NULL, or no NaN among them. */
+static int check_thresholds(const float *thresholds, size_t nbits) {
+    return thresholds != NULL && liam_active()->pack->any_nan(thresholds, nbits) ? LIAM_ERR_VALUE : LIAM_OK;
+}
+
 size_t liam_words(size_t nbits) { return nbits / 64 + (nbits % 64 != 0); }
 
 int liam_pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
                   size_t out_stride) {
-    const int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
+    int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
+    if (status == LIAM_OK) status = check_thresholds(thresholds, nbits);
     if (status == LIAM_OK && nbits != 0) liam_active()->pack->f32(x, rows, nbits, x_stride, thresholds, out, out_stride);
     return status;
 }
 
 int liam_pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
                   size_t out_stride) {
-    const int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
+    int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
+    if (status == LIAM_OK) status = check_thresholds(thresholds, nbits);
     if (status == LIAM_OK && nbits != 0) liam_active()->pack->f64(x, rows, nbits, x_stride, thresholds, out, out_stride);
     return status;
 }
 
-int liam_pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
+int liam_pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, const int8_t *thresholds, uint64_t *out,
+                 size_t out_stride) {
     const int status = check_pack(x, rows, nbits, x_stride, sizeof *x, out, out_stride);
-    if (status == LIAM_OK && nbits != 0) liam_active()->pack->i8(x, rows, nbits, x_stride, out, out_stride);
+    if (status == LIAM_OK && nbits != 0) liam_active()->pack->i8(x, rows, nbits, x_stride, thresholds, out, out_stride);
     return status;
 }
 

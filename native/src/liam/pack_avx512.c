@@ -11,15 +11,18 @@
 
 LIAM_AVX512_BEGIN
 
+LIAM_INLINE void prefetch(const void *p) { _mm_prefetch((const char *)p + PREFETCH_BYTES, _MM_HINT_T0); }
+
 /* Lanes of a 16-, 8- or 64-lane vector that exist when `left` values remain. */
 LIAM_INLINE __mmask16 lanes16(size_t left) { return (__mmask16)(left >= 16 ? 0xffff : (1u << left) - 1); }
 LIAM_INLINE __mmask8 lanes8(size_t left) { return (__mmask8)(left >= 8 ? 0xff : (1u << left) - 1); }
 
-LIAM_INLINE uint64_t f32_word(const float *x, const float *t) {
+LIAM_INLINE uint64_t f32_word(const float *x, const float *t, int far) {
     const __m512 zero = _mm512_setzero_ps();
     uint64_t word = 0;
     LIAM_UNROLL
     for (unsigned k = 0; k < 4; k++) {
+        if (far) prefetch(x + 16 * k);
         const __m512 v = _mm512_loadu_ps(x + 16 * k);
         const __m512 limit = t == NULL ? zero : _mm512_loadu_ps(t + 16 * k);
         word |= (uint64_t)_mm512_cmp_ps_mask(v, limit, _CMP_GE_OQ) << (16 * k);
@@ -38,11 +41,12 @@ LIAM_INLINE uint64_t f32_tail(const float *x, const float *t, size_t count) {
     return word;
 }
 
-LIAM_INLINE uint64_t f64_word(const double *x, const float *t) {
+LIAM_INLINE uint64_t f64_word(const double *x, const float *t, int far) {
     const __m512d zero = _mm512_setzero_pd();
     uint64_t word = 0;
     LIAM_UNROLL
     for (unsigned k = 0; k < 8; k++) {
+        if (far) prefetch(x + 8 * k);
         const __m512d v = _mm512_loadu_pd(x + 8 * k);
         const __m512d limit = t == NULL ? zero : _mm512_cvtps_pd(_mm256_loadu_ps(t + 8 * k));
         word |= (uint64_t)_mm512_cmp_pd_mask(v, limit, _CMP_GE_OQ) << (8 * k);
@@ -62,14 +66,23 @@ LIAM_INLINE uint64_t f64_tail(const double *x, const float *t, size_t count) {
     return word;
 }
 
+LIAM_INLINE void f32_words(const float *x, const float *thresholds, size_t words, int far, uint64_t *out) {
+    if (thresholds == NULL) {
+        for (size_t w = 0; w < words; w++) out[w] = f32_word(x + 64 * w, NULL, far);
+    } else {
+        for (size_t w = 0; w < words; w++) out[w] = f32_word(x + 64 * w, thresholds + 64 * w, far);
+    }
+}
+
 static void pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds, uint64_t *out,
                      size_t out_stride) {
     const size_t full = nbits / 64;
+    const int far = rows * nbits * sizeof *x > NEAR_BYTES;
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
-        if (thresholds == NULL) {
-            for (size_t w = 0; w < full; w++) out[w] = f32_word(x + 64 * w, NULL);
+        if (far) {
+            f32_words(x, thresholds, full, 1, out);
         } else {
-            for (size_t w = 0; w < full; w++) out[w] = f32_word(x + 64 * w, thresholds + 64 * w);
+            f32_words(x, thresholds, full, 0, out);
         }
         if (nbits % 64) {
             out[full] = f32_tail(x + 64 * full, thresholds == NULL ? NULL : thresholds + 64 * full, nbits % 64);
@@ -77,14 +90,23 @@ static void pack_f32(const float *x, size_t rows, size_t nbits, size_t x_stride,
     }
 }
 
+LIAM_INLINE void f64_words(const double *x, const float *thresholds, size_t words, int far, uint64_t *out) {
+    if (thresholds == NULL) {
+        for (size_t w = 0; w < words; w++) out[w] = f64_word(x + 64 * w, NULL, far);
+    } else {
+        for (size_t w = 0; w < words; w++) out[w] = f64_word(x + 64 * w, thresholds + 64 * w, far);
+    }
+}
+
 static void pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride, const float *thresholds,
                      uint64_t *out, size_t out_stride) {
     const size_t full = nbits / 64;
+    const int far = rows * nbits * sizeof *x > NEAR_BYTES;
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
-        if (thresholds == NULL) {
-            for (size_t w = 0; w < full; w++) out[w] = f64_word(x + 64 * w, NULL);
+        if (far) {
+            f64_words(x, thresholds, full, 1, out);
         } else {
-            for (size_t w = 0; w < full; w++) out[w] = f64_word(x + 64 * w, thresholds + 64 * w);
+            f64_words(x, thresholds, full, 0, out);
         }
         if (nbits % 64) {
             out[full] = f64_tail(x + 64 * full, thresholds == NULL ? NULL : thresholds + 64 * full, nbits % 64);
@@ -92,11 +114,14 @@ static void pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride
     }
 }
 
-static void pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
+static void pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, const int8_t *thresholds, uint64_t *out,
+                    size_t out_stride) {
+    const __m512i zero = _mm512_setzero_si512();
     for (size_t i = 0; i < rows; i++, x += x_stride, out += out_stride) {
         for (size_t j = 0; j < nbits; j += 64) {
             const __mmask64 lanes = low_bits(nbits - j);
-            out[j / 64] = ~_mm512_movepi8_mask(_mm512_maskz_loadu_epi8(lanes, x + j)) & lanes;
+            const __m512i limit = thresholds == NULL ? zero : _mm512_maskz_loadu_epi8(lanes, thresholds + j);
+            out[j / 64] = _mm512_mask_cmpge_epi8_mask(lanes, _mm512_maskz_loadu_epi8(lanes, x + j), limit);
         }
     }
 }
@@ -142,6 +167,19 @@ static void unpack_f32(const uint64_t *bits, size_t rows, size_t nbits, size_t s
     }
 }
 
+static int any_nan(const float *values, size_t count) {
+    unsigned found = 0;
+    size_t j = 0;
+    for (; j + 32 <= count; j += 32) { /* a pair is unordered if either is NaN */
+        found |= _mm512_cmp_ps_mask(_mm512_loadu_ps(values + j), _mm512_loadu_ps(values + j + 16), _CMP_UNORD_Q);
+    }
+    for (; j < count; j += 16) {
+        const __m512 v = _mm512_maskz_loadu_ps(lanes16(count - j), values + j);
+        found |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    }
+    return found != 0;
+}
+
 LIAM_TARGET_END
 
 const pack_kernels liam_pack_avx512 = {
@@ -152,5 +190,6 @@ const pack_kernels liam_pack_avx512 = {
     .to_i8 = unpack_i8,
     .to_f32 = unpack_f32,
     .to_bool = unpack_bool,
+    .any_nan = any_nan,
 };
 #endif

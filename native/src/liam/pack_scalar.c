@@ -38,8 +38,13 @@ static void pack_f64(const double *x, size_t rows, size_t nbits, size_t x_stride
     }
 }
 
-static void pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
-    PACK_ROWS(x[j] >= 0)
+static void pack_i8(const int8_t *x, size_t rows, size_t nbits, size_t x_stride, const int8_t *thresholds, uint64_t *out,
+                    size_t out_stride) {
+    if (thresholds == NULL) {
+        PACK_ROWS(x[j] >= 0)
+    } else {
+        PACK_ROWS(x[j] >= thresholds[j])
+    }
 }
 
 static void pack_bool(const uint8_t *x, size_t rows, size_t nbits, size_t x_stride, uint64_t *out, size_t out_stride) {
@@ -59,6 +64,13 @@ static void unpack_bool(const uint64_t *bits, size_t rows, size_t nbits, size_t 
     UNPACK_ROWS(1, 0)
 }
 
+static int any_nan(const float *values, size_t count) {
+    for (size_t j = 0; j < count; j++) {
+        if (values[j] != values[j]) return 1;
+    }
+    return 0;
+}
+
 const pack_kernels liam_pack_scalar = {
     .f32 = pack_f32,
     .f64 = pack_f64,
@@ -67,4 +79,5 @@ const pack_kernels liam_pack_scalar = {
     .to_i8 = unpack_i8,
     .to_f32 = unpack_f32,
     .to_bool = unpack_bool,
+    .any_nan = any_nan,
 };

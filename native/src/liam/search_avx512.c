@@ -8,6 +8,10 @@
 
 #if LIAM_X86
 
+/* The database is prefetched one stretch ahead, a stretch at a time. Half of it, twice of it, and a distance of more
+ * than one stretch were all slower from memory. */
+#define STRETCH_BYTES 2048
+
 typedef enum finisher { TO_HAMMING16, TO_HAMMING32, TO_JACCARD, SCAN_HAMMING, SCAN_JACCARD } finisher;
 
 /* What is done with the counts of a tile: written to out, or looked through by scan. */
@@ -104,11 +108,24 @@ LIAM_INLINE void tile(const pass *to, finisher kind, size_t i, size_t p, unsigne
     }
 }
 
+LIAM_INLINE void prefetch(const uint64_t *memory, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += 64) _mm_prefetch((const char *)memory + at, _MM_HINT_T0);
+}
+
 LIAM_INLINE void visit(const pass *to, finisher kind) {
     const size_t m = to->job->m;
-    const size_t panels = (to->job->n + LIAM_PANEL - 1) / LIAM_PANEL;
     const size_t batched = m / TILE_ROWS * TILE_ROWS;
+    const size_t panels = (to->job->n + LIAM_PANEL - 1) / LIAM_PANEL;
+    const size_t panel_words = words_of(to->job->nbits) * LIAM_PANEL;
+    const size_t panel_bytes = panel_words * sizeof(uint64_t);
+    const size_t stretch = panel_bytes < STRETCH_BYTES ? STRETCH_BYTES / panel_bytes : 1; /* panels */
+    const size_t stretch_bytes = panel_bytes < STRETCH_BYTES ? stretch * panel_bytes : STRETCH_BYTES;
+    size_t next = 0;
     for (size_t p = 0; p < panels; p++) {
+        if (p == next && panels - p >= 2 * stretch) {
+            next += stretch;
+            prefetch(to->job->panels + next * panel_words, stretch_bytes);
+        }
         for (size_t i = 0; i < batched; i += TILE_ROWS) tile(to, kind, i, p, TILE_ROWS);
         size_t i = batched;
         if (m - i >= 4) {

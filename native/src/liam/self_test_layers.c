@@ -66,7 +66,7 @@ uint64_t liam_self_test_layers(const kernels *table, uint64_t d) {
     d = digest_of(d, w.bits, WORDS, sizeof *w.bits);
     table->pack->to_i8(w.bits, 1, BITS, WORDS, w.out.i8, BITS);
     d = digest_of(d, w.out.i8, BITS, 1);
-    table->pack->i8(w.out.i8, 1, BITS, BITS, w.bits, WORDS);
+    table->pack->i8(w.out.i8, 1, BITS, BITS, NULL, w.bits, WORDS);
     d = digest_of(d, w.bits, WORDS, sizeof *w.bits);
     table->pack->to_bool(w.bits, 1, BITS, WORDS, w.out.u8, BITS);
     d = digest_of(d, w.out.u8, BITS, 1);
