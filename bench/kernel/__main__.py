@@ -1,9 +1,9 @@
 """The kernel's speed table: rounds in turn on one processor, each figure beside its target and the processor's limit.
 
 `make bench-kernel`, or `python -m bench.kernel --only xnor,pack --quick`. What is timed are calls from Python, so the
-binding is part of every figure. Targets are for processors with AVX-512 VPOPCNTDQ and GFNI; at the other levels, which
-`--level` forces, the same table is only shown. The status is 1 when a target is missed or a row fails; nothing is run
-again until it passes.
+binding is part of every figure. Targets are for processors with AVX-512 VPOPCNTDQ and GFNI; at less than the best
+level, which `--level` forces, the same table is only shown. The status is 1 when a target is missed or a row fails;
+nothing is run again until it passes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from bench.row import Row
 
-BEST = "gfni"
-"""The level whose processors the targets are for."""
+TARGETED = "gfni"
+"""The level that a processor has to run for the targets to be for it."""
 
 PAGE = ROOT / "docs" / "performance.md"
 MARK = "bench-kernel"
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = _options(arguments)
     rows = [row for row in ROWS if not options.only or row.name in options.only]
-    report = Report(HEADING, targets=options.level == BEST, quick=options.quick)
+    report = Report(HEADING, targets=_is_targeted(options.level), quick=options.quick)
     peers.add_folder()
     os.environ["LIAM_SIMD"] = options.level  # of the services that are started
     started = time.monotonic()
@@ -88,13 +88,18 @@ def _head(report: Report, rows: Sequence[type[Row]], options: argparse.Namespace
     report.say(f"level: {options.level}, of {', '.join(liam_core.capabilities().supported)}")
     report.say(f"versions: Python {platform.python_version()}, NumPy {np.__version__}; peers' in their rows")
     if not report.targets:
-        report.say(f"no targets: they are for the level {BEST}")
+        report.say(f"no targets: they are for the best level of processors that run {TARGETED}")
     seconds = 0 if options.quick else sum(row.seconds * _rounds(row, options) for row in rows)
     report.say(f"rows: {', '.join(row.name for row in rows)}; about {max(1, round(seconds / 60))} minutes")
 
 
+def _is_targeted(level: str) -> bool:
+    supported = liam_core.capabilities().supported
+    return TARGETED in supported and level == supported[-1]
+
+
 def _mark(level: str) -> str:
-    return MARK if level == BEST else f"{MARK} {level}"
+    return MARK if _is_targeted(level) else f"{MARK} {level}"
 
 
 if __name__ == "__main__":

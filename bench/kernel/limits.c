@@ -6,9 +6,12 @@
  * have changed, so that nothing is computed once and used again. The functions raise the instruction set by
  * themselves and must not be called where limits_supported() is 0.
  */
+#define _DEFAULT_SOURCE
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define CHAINS 8
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,gfni")))
@@ -68,6 +71,38 @@ TARGET uint64_t limits_float_adds(uint64_t rounds) {
     EACH_CHAIN bits[chain] = _mm512_castps_si512(sums[chain]);
     keep_all(bits);
     return rounds * CHAINS * 16;
+}
+
+#define REQUEST_PERMISSION 0x1023 /* ARCH_REQ_XCOMP_PERM of arch_prctl */
+#define TILE_DATA 18
+
+/* Tiles have to be asked for: Linux gives their state to processes that want it. */
+int limits_tiles_supported(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+           syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+/* Eight tiles of 16 rows of 64 bytes, as the processor wants it written. */
+static const struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tiles = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+
+/* Products of tiles of int8, 16 x 64 by 64 x 16, in four tiles of sums. Returns multiplications, each of which can be
+ * one of signs. Not to be called where limits_tiles_supported() is 0.
+ */
+__attribute__((target("amx-tile,amx-int8"))) uint64_t limits_tile_products(uint64_t rounds) {
+    _tile_loadconfig(&tiles); /* all are zero from then on */
+    for (uint64_t round = 0; round < rounds; round++) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+    }
+    _tile_release();
+    return rounds * 4 * 16 * 16 * 64;
 }
 
 /* Reads all whole lines of a memory once, in order, asking for those `ahead` bytes further on where `ahead` is not 0.

@@ -54,7 +54,7 @@ class Limits:
             raise LimitError(f"{SOURCE.name} does not compile\n{built.stderr}")
         self._library = ctypes.CDLL(str(library))
         library.unlink()  # it stays loaded
-        for name in ("limits_bit_pairs", "limits_bit_products", "limits_float_adds"):
+        for name in ("limits_bit_pairs", "limits_tile_products", "limits_bit_products", "limits_float_adds"):
             function = getattr(self._library, name)
             function.argtypes, function.restype = [ctypes.c_uint64], ctypes.c_uint64
         self._library.limits_read.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
@@ -65,8 +65,19 @@ class Limits:
         """Whether this processor has the instructions that the limits are made of."""
         return bool(self._library.limits_supported())
 
-    def bit_pairs(self) -> float:
-        """Return pairs of bits a second by xor, population count and add, 512 bits wide, all in registers."""
+    @cached_property
+    def has_tiles(self) -> bool:
+        """Whether this processor multiplies tiles of int8, and the system lets it."""
+        return bool(self._library.limits_tiles_supported())
+
+    def bit_pairs(self, *, tiles: bool = False) -> float:
+        """Return pairs of bits a second in a product of signs, all in registers.
+
+        Args:
+            tiles: By products of tiles of int8; else by xor, population count and add, 512 bits wide.
+        """
+        if tiles and self.has_tiles:
+            return self._rate(self._library.limits_tile_products)
         return self._rate(self._library.limits_bit_pairs)
 
     def bit_products(self) -> float:

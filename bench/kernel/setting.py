@@ -14,11 +14,13 @@ from bench.kernel.m4ri import M4ri
 from bench.kernel.timing import Clock
 from bench.processes import ROOT
 from bench.setting import Setting
+from liam_core import capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+TILES_LEVEL = "amx"
 SIDE_SECONDS, QUICK_SECONDS = 0.25, 0.02
 
 
@@ -48,6 +50,20 @@ class KernelSetting:
     def limits(self) -> Limits:
         """The processor's limits."""
         return Limits(ROOT / "build" / "bench")
+
+    def bit_pairs(self) -> float:
+        """Return the pairs of bits a second that the processor can at most, at the level in use."""
+        return self.limits.bit_pairs(tiles=self.tiles)
+
+    @cached_property
+    def tiles(self) -> bool:
+        """Whether the level in use multiplies tiles."""
+        return capabilities().level == TILES_LEVEL and self.limits.has_tiles
+
+    @property
+    def bit_pairs_are(self) -> str:
+        """What the limit of products of signs is made of."""
+        return "products of tiles of int8" if self.tiles else "xor, population count and add, 512 bits wide"
 
     @cached_property
     def m4ri(self) -> M4ri:

@@ -90,6 +90,7 @@ def test_the_limits_are_those_of_this_processor(tmp_path):
     memory = at_page(np.ones(1 << 16, np.float32))
     found = [limits.bit_pairs(), limits.bit_products(), limits.float_adds(), limits.read(memory)]
     assert all(value > 1e9 for value in found) if limits.supported else found == [0.0] * 4
+    assert limits.bit_pairs(tiles=True) > 1e9 if limits.supported else limits.bit_pairs(tiles=True) == 0.0
     assert not list(tmp_path.iterdir())
 
 

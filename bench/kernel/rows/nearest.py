@@ -40,7 +40,7 @@ class Nearest:
         self._cases = [self._case(nbits) for nbits in WIDTHS]
         return [
             f"{peers.faiss_version()}, one thread",
-            "limit: that of one processor, without the search for the nearest; two threads have two",
+            f"limit: one processor's {self._setting.bit_pairs_are}, in registers; two threads have two",
             "the time of two threads is what passed, and is compared with what passed for one",
         ]
 
@@ -75,7 +75,7 @@ class Nearest:
                 Side(OURS, lambda: ours.top_k(queries, K)),
                 Side(TWO, lambda: ours.top_k(queries, K, threads=2), everywhere=True),
             ),
-            lambda: self._setting.limits.bit_pairs() / TERA,
+            lambda: self._setting.bit_pairs() / TERA,
         )
 
 

@@ -51,7 +51,7 @@ class Network:
         return [
             f"onnxruntime {onnxruntime.__version__}, intra_op_num_threads = 1: MatMul and Relu, no bias",
             "a feature is one bit, by a threshold of its own; both sides get float32",
-            "limit: the bit pairs of the layers, in registers",
+            f"limit: the bit pairs of the layers by {self._setting.bit_pairs_are}, in registers",
         ]
 
     def pair(self, number: int) -> list[Timing]:
@@ -82,7 +82,7 @@ class Network:
             batch / MILLION,
             "Mrow/s",
             (Side(ONNX, lambda: session.run(None, given)), Side(OURS, lambda: ready.run(x, label, scores))),
-            lambda: self._setting.limits.bit_pairs() / pairs / MILLION,
+            lambda: self._setting.bit_pairs() / pairs / MILLION,
         )
 
 

@@ -37,7 +37,7 @@ class XnorProduct:
     def prepare(self) -> list[str]:
         """Pack, and hold every side's result against ours."""
         self._cases = [self._case(side) for side in SIDES]
-        return [peers.numkong_version(), "limit: xor, population count and add, 512 bits wide, in registers"]
+        return [peers.numkong_version(), f"limit: {self._setting.bit_pairs_are}, in registers"]
 
     def pair(self, number: int) -> list[Timing]:
         """Multiply."""
@@ -80,5 +80,5 @@ class XnorProduct:
                 Side(BLAS, lambda: np.matmul(a, columns, out=theirs)),
                 Side(OURS, lambda: weights.dot(left, out=ours)),
             ),
-            lambda: self._setting.limits.bit_pairs() / TERA,
+            lambda: self._setting.bit_pairs() / TERA,
         )
