@@ -8,18 +8,25 @@ STAMP := $(VENV)/.stamp
 TOOLS := .tools
 TOOLS_STAMP := $(TOOLS)/.stamp
 PEERS_STAMP := $(TOOLS)/peers/.stamp
+KERNEL_PEERS_STAMP := $(TOOLS)/peers/kernel/.stamp
 
 NATIVE := $(wildcard native/src/*/*.c native/src/*/*.h native/include/*.h native/liam_core/_build.py)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-interop lint types format generate breaking tools peers bench bench-serving bench-load lock clean
+.PHONY: help setup demo demo-index demo-transform up test test-interop lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-setup: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
+setdemo-index: $(STAMP) ## digits by their nearest neighbours: a binary index, two versions of it
+	@$(BIN)/python -m neuralmesh_server.demo.retrieval
+
+demo-transform: $(STAMP) ## near duplicates of digits: a signal transform, and an index of what it gives
+	@$(BIN)/python -m neuralmesh_server.demo.near_duplicates
+
+up: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
 
 $(STAMP): requirements/dev.txt pyproject.toml setup.py tools/setup.sh $(NATIVE)
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/setup.sh '$(VENV)' requirements/dev.txt
@@ -64,16 +71,23 @@ $(TOOLS_STAMP): $(STAMP) requirements/interop.txt tools/install.sh clients/node/
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/install.sh '$(TOOLS)'
 	@touch $@
 
-peers: $(PEERS_STAMP) ## MLServer and tritonserver, each in an environment of its own in .tools/peers (700 MB)
+peers: $(PEERS_STAMP) $(KERNEL_PEERS_STAMP) ## MLServer, tritonserver, and what the kernel is compared with, apart from one another in .tools/peers (850 MB)
 
 $(PEERS_STAMP): bench/peers/install.sh
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash bench/peers/install.sh '$(TOOLS)/peers'
 	@touch $@
 
+$(KERNEL_PEERS_STAMP): requirements/kernel-peers.txt bench/peers/install_kernel.sh bench/peers/kernel/m4ri_peer.c
+	@PYTHON='$(PYTHON)' UV='$(UV)' bash bench/peers/install_kernel.sh '$(TOOLS)/peers/kernel'
+	@touch $@
+
 bench-serving: $(TOOLS_STAMP) $(PEERS_STAMP) ## the speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n
 	$(BIN)/python bench/serving.py $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench: bench-serving ## the same
+bench-kernel: $(TOOLS_STAMP) $(KERNEL_PEERS_STAMP) ## the kernel's speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n LEVEL=avx2
+	$(BIN)/python -m bench.kernel $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LEVEL),--level $(LEVEL))
+
+bench: bench-serving bench-kernel ## both
 
 bench-load: $(TOOLS_STAMP) ## `neuralmesh load`, ghz and h2load against one node, one after the other
 	$(BIN)/python bench/load_tools.py

@@ -1,48 +1,40 @@
-"""What a round measures, what is demanded of the rounds, and how both are printed."""
+"""What is demanded of the rounds of a table, whatever a round measures, and how it is printed."""
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
+    from typing import Self
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One side of one round.
+class Sample(Protocol):
+    """One side of one round: whose figures these are, and which of its runs in the round."""
 
-    Attributes:
-        side: Whose figures these are.
-        clients: Requests under way at once.
-        rate: Answers a second.
-        p50_us: Median latency in microseconds.
-        p99_us: 99th percentile of the latency in microseconds.
-        cpu_us: Processor time of the server for an answer, in microseconds; user and system, all its processes.
-    """
+    @property
+    def side(self) -> str:
+        """Whose figures these are."""
 
-    side: str
-    clients: int
-    rate: float
-    p50_us: float
-    p99_us: float
-    cpu_us: float
+    @property
+    def case(self) -> Hashable:
+        """What tells the side's runs in a round apart, such as a number of clients or the shape of a product."""
 
     def line(self, number: str) -> str:
         """Return a printed row; `number` is that of the round."""
-        return (
-            f"{number:>6}  {self.side:26} {self.clients:7} {self.rate:10,.0f} {self.p50_us:9,.0f} "
-            f"{self.p99_us:9,.0f} {self.cpu_us:9.1f}"
-        )
+
+    @classmethod
+    def middle(cls, samples: Sequence[Self]) -> Self:
+        """Return the medians of samples of one side and case."""
 
 
-HEADING = f"{'round':>6}  {'':26} {'clients':>7} {'answers/s':>10} {'p50 us':>9} {'p99 us':>9} {'cpu us':>9}"
+S = TypeVar("S", bound=Sample)
 
-Rounds = list[list[Sample]]
+Rounds = list[list[S]]
 """The samples of each round, in the order in which the sides ran."""
 
 
@@ -53,25 +45,31 @@ class Check:
     Attributes:
         what: What is measured.
         measured: The figure.
-        target: What it must reach.
+        target: What it must reach; None where it is only shown.
         at_least: The target is the least permitted; else the greatest.
         unit: Behind the figures; "" for a ratio.
     """
 
     what: str
     measured: float
-    target: float
+    target: float | None
     at_least: bool
     unit: str = ""
 
     @property
     def met(self) -> bool:
-        """Say whether the target is reached."""
+        """Say whether the target is reached, if there is one."""
+        if self.target is None:
+            return True
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
     def line(self) -> str:
         """Return a printed row."""
-        return f"{self.what:58} {self.measured_text}  {self.target_text}  {self.word}"
+        return f"{self.what:58} {self.measured_text}  {self.target_text}  {self.word}".rstrip()
+
+    def untargeted(self) -> Check:
+        """Return the figure without its target."""
+        return replace(self, target=None)
 
     @property
     def measured_text(self) -> str:
@@ -81,11 +79,15 @@ class Check:
     @property
     def target_text(self) -> str:
         """Return the target with its sign and unit."""
+        if self.target is None:
+            return ""
         return f"{'>=' if self.at_least else '<='} {_number(self.target)} {self.unit}".rstrip()
 
     @property
     def word(self) -> str:
         """Return the outcome in a word."""
+        if self.target is None:
+            return ""
         return "met" if self.met else "MISSED"
 
 
@@ -99,24 +101,9 @@ def most(what: str, measured: float, target: float, unit: str = "") -> Check:
     return Check(what, measured, target, at_least=False, unit=unit)
 
 
-def rate(sample: Sample) -> float:
-    """Return answers a second."""
-    return sample.rate
-
-
-def p50(sample: Sample) -> float:
-    """Return the median latency."""
-    return sample.p50_us
-
-
-def p99(sample: Sample) -> float:
-    """Return the 99th percentile."""
-    return sample.p99_us
-
-
-def cpu(sample: Sample) -> float:
-    """Return processor time for an answer."""
-    return sample.cpu_us
+def shown(what: str, measured: float, unit: str = "") -> Check:
+    """Return a figure of which nothing is demanded."""
+    return Check(what, measured, None, at_least=True, unit=unit)
 
 
 def turned(sides: Sequence[T], number: int) -> Sequence[T]:
@@ -124,38 +111,29 @@ def turned(sides: Sequence[T], number: int) -> Sequence[T]:
     return sides if number % 2 else sides[::-1]
 
 
-def pick(samples: Sequence[Sample], side: str, clients: int | None = None) -> Sample:
-    """Return a round's one sample of a side (and number of clients)."""
-    found = [sample for sample in samples if sample.side == side and clients in {None, sample.clients}]
+def pick(samples: Sequence[S], side: str, case: Hashable = None) -> S:
+    """Return a round's one sample of a side (and case)."""
+    found = [sample for sample in samples if sample.side == side and case in {None, sample.case}]
     if len(found) != 1:
-        raise LookupError(f"{len(found)} samples of {side} with {clients} clients")
+        raise LookupError(f"{len(found)} samples of {side} with case {case}")
     return found[0]
 
 
-def median(rounds: Rounds, side: str, figure: Callable[[Sample], float], clients: int | None = None) -> float:
+def median(rounds: Rounds[S], side: str, figure: Callable[[S], float], case: Hashable = None) -> float:
     """Return the median over the rounds of one side's figure."""
-    return statistics.median(figure(pick(samples, side, clients)) for samples in rounds)
+    return statistics.median(figure(pick(samples, side, case)) for samples in rounds)
 
 
-def ratio(
-    rounds: Rounds, side: str, other: str, figure: Callable[[Sample], float], clients: int | None = None
-) -> float:
+def ratio(rounds: Rounds[S], side: str, other: str, figure: Callable[[S], float], case: Hashable = None) -> float:
     """Return the median over the rounds of the ratio of two sides' figures within a round."""
     return statistics.median(
-        figure(pick(samples, side, clients)) / figure(pick(samples, other, clients)) for samples in rounds
+        figure(pick(samples, side, case)) / figure(pick(samples, other, case)) for samples in rounds
     )
 
 
-def medians(rounds: Rounds) -> list[Sample]:
+def medians(rounds: Rounds[S]) -> list[S]:
     """Return each side's medians, in the order of the first round."""
-    return [
-        Sample(
-            one.side,
-            one.clients,
-            *(median(rounds, one.side, figure, one.clients) for figure in (rate, p50, p99, cpu)),
-        )
-        for one in rounds[0]
-    ]
+    return [one.middle([pick(samples, one.side, one.case) for samples in rounds]) for one in rounds[0]]
 
 
 def _number(value: float) -> str:

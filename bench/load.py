@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.figures import Sample
+from bench.answers import Answers
 
 if TYPE_CHECKING:
     from typing import Self
@@ -112,7 +112,7 @@ class Run:
             self._process.communicate()
         self._folder.cleanup()
 
-    def finish(self) -> Sample:
+    def finish(self) -> Answers:
         """Wait for the end and return what was measured.
 
         Raises:
@@ -139,7 +139,7 @@ class Run:
         # From the first request to the last answer: connecting is no part of it.
         seconds = (max(row[0] + row[2] for row in rows) - min(row[0] for row in rows)) / 1e6
         percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
-        return Sample(
+        return Answers(
             side=self._target.side,
             clients=self._clients,
             rate=answers / seconds,
@@ -149,7 +149,7 @@ class Run:
         )
 
 
-def run(target: Target, *, clients: int, requests: int = 0, seconds: int = 0, rate: float | None = None) -> Sample:
+def run(target: Target, *, clients: int, requests: int = 0, seconds: int = 0, rate: float | None = None) -> Answers:
     """Send requests and wait; see `Run`.
 
     Raises:

@@ -16,6 +16,7 @@ from neuralmesh.registry.v1 import resources_pb2
 from neuralmesh_server.demo import digits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -78,18 +79,7 @@ class Models:
     def wide(self) -> Path:
         """The wide MLP, with weights from a fixed seed."""
         path = self.folder / "wide.onnx"
-        random = np.random.default_rng(3)
-        nodes, weights, last = [], [], "input"
-        for layer, (rows, columns) in enumerate(pairwise(WIDE)):
-            matrix = (random.standard_normal((rows, columns)) / np.sqrt(rows)).astype(np.float32)
-            weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
-            final = layer == len(WIDE) - 2
-            product = "output" if final else f"p{layer}"
-            nodes.append(helper.make_node("MatMul", [last, f"w{layer}"], [product]))
-            if not final:
-                nodes.append(helper.make_node("Relu", [product], [f"r{layer}"]))
-                last = f"r{layer}"
-        path.write_bytes(_model(nodes, ("input", [None, WIDE[0]]), ("output", [None, WIDE[-1]]), weights))
+        write_mlp(path, WIDE)
         return path
 
     @cached_property
@@ -99,6 +89,22 @@ class Models:
         digits.write_network(network, paths[0])
         digits.write_network(digits.perturb(network, 0.3), paths[1])
         return paths
+
+
+def write_mlp(path: Path, widths: Sequence[int]) -> None:
+    """Write an MLP of MatMul and Relu, `input` to `output`, with weights from a fixed seed."""
+    random = np.random.default_rng(3)
+    nodes, weights, last = [], [], "input"
+    for layer, (rows, columns) in enumerate(pairwise(widths)):
+        matrix = (random.standard_normal((rows, columns)) / np.sqrt(rows)).astype(np.float32)
+        weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
+        final = layer == len(widths) - 2
+        product = "output" if final else f"p{layer}"
+        nodes.append(helper.make_node("MatMul", [last, f"w{layer}"], [product]))
+        if not final:
+            nodes.append(helper.make_node("Relu", [product], [f"r{layer}"]))
+            last = f"r{layer}"
+    path.write_bytes(_model(nodes, ("input", [None, widths[0]]), ("output", [None, widths[-1]]), weights))
 
 
 def _model(nodes: list[Any], given: tuple[str, list[Any]], taken: tuple[str, list[Any]], weights: list[Any]) -> bytes:

@@ -24,3 +24,4 @@ resolve requirements/build.txt requirements/build.in
 resolve requirements/runtime.txt pyproject.toml
 resolve requirements/dev.txt pyproject.toml --extra dev
 resolve requirements/interop.txt pyproject.toml --extra interop
+resolve requirements/kernel-peers.txt requirements/kernel-peers.in

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import load
-from bench.figures import least, median, most, p99, rate, ratio, turned
+from bench.answers import p99, rate
+from bench.figures import least, median, most, ratio, turned
 from bench.setting import DIGITS_OUTPUTS, ask
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 OURS, EMPTY = "packed network", "empty handler"
@@ -41,7 +43,7 @@ class AgainstEmpty:
             load.run(target, requests=setting.some(4_000), clients=16)
         return [f"request {len(request)} bytes, answer {ours.answer_bytes} bytes on both sides"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both at one client and at 16."""
         samples = []
         for clients in CLIENTS:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import load, models
-from bench.figures import least, most, p50, rate, ratio, turned
+from bench.answers import p50, rate
+from bench.figures import least, most, ratio, turned
 from bench.setting import DIGITS_OUTPUTS
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 OURS, THEIRS = "packed network", "MLServer identity"
@@ -42,7 +44,7 @@ class AgainstMlserver:
             load.run(target, requests=setting.some(2_000), clients=16)
         return [peer.name]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both at one client and at 16."""
         samples = []
         for clients in CLIENTS:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import load, models
-from bench.figures import cpu, least, most, rate, ratio, turned
+from bench.answers import cpu, rate
+from bench.figures import least, most, ratio, turned
 from bench.setting import DIGITS_OUTPUTS
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 OURS, THEIRS = "packed network", "Triton identity"
@@ -43,7 +45,7 @@ class AgainstTriton:
             load.run(target, requests=setting.some(4_000), clients=CLIENTS)
         return [peer.name, "processor time: the server and the stub that runs the model"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both at 16 clients."""
         samples = []
         for target in turned(self._targets, number):

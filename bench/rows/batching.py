@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench import load, models
-from bench.figures import least, rate, ratio, turned
+from bench.answers import rate
+from bench.figures import least, ratio, turned
 from neuralmesh.registry.v1 import resources_pb2
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 JOINED, ALONE = "with batching", "without"
@@ -49,7 +51,7 @@ class Batching:
             load.run(target, requests=256, clients=CLIENTS)
         return [f"at most {MAX_ROWS} rows, at most {MAX_DELAY_US} us of waiting"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both at 64 clients."""
         samples = []
         for target in turned(self._targets, number):

@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bench import load, models
-from bench.figures import Sample, cpu, most, pick
+from bench.answers import Answers, cpu
+from bench.figures import most, pick
 from bench.setting import DIGITS_OUTPUTS, ready, until
 from neuralmesh import Client
 
@@ -51,7 +52,7 @@ class Growth:
         load.run(self._target, requests=setting.some(20_000), clients=CLIENTS)
         return [f"a round is {self._cycles} cycles and {setting.some(REQUESTS):,} requests"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Load and unload, then send requests, then look at the memory."""
         for _ in range(self._cycles):
             self._client.inference.repository_model_unload("coming-and-going")

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench import load, models
-from bench.figures import least, rate, ratio, turned
+from bench.answers import rate
+from bench.figures import least, ratio, turned
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 OURS, EMPTY = "ONNX identity", "empty handler, echoing"
@@ -43,7 +45,7 @@ class LargeTensor:
             load.run(target, requests=64, clients=CLIENTS)
         return [f"request {len(request):,} bytes, answers {ours.answer_bytes:,} and {len(request):,} bytes"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both."""
         samples = []
         for target in turned(self._targets, number):

@@ -12,7 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from bench import load, models
-from bench.figures import Sample, cpu, most, pick, turned
+from bench.answers import Answers, cpu
+from bench.figures import most, pick, turned
 from bench.processes import ROOT
 from bench.setting import DIGITS_OUTPUTS, ask
 
@@ -56,7 +57,7 @@ class OnnxRow:
             load.run(target, requests=setting.some(4_000), clients=16)
         return ["onnxruntime's own run: `InferenceSession.run` in a loop in a process of its own, one thread"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both, and onnxruntime alone."""
         samples = []
         for clients in CLIENTS:
@@ -68,16 +69,16 @@ class OnnxRow:
     def verdict(self, rounds: Rounds) -> list[Check]:
         """Subtract, round by round."""
 
-        def of(samples: list[Sample], side: str, clients: int) -> float:
+        def of(samples: list[Answers], side: str, clients: int) -> float:
             return cpu(pick(samples, side, clients))
 
-        def above(samples: list[Sample], clients: int, run: float) -> float:
+        def above(samples: list[Answers], clients: int, run: float) -> float:
             return of(samples, ONNX, clients) - of(samples, PACKED, clients) - run
 
-        def looped(samples: list[Sample], clients: int) -> float:
+        def looped(samples: list[Answers], clients: int) -> float:
             return above(samples, clients, cpu(pick(samples, ALONE)))
 
-        def served(samples: list[Sample], clients: int) -> float:
+        def served(samples: list[Answers], clients: int) -> float:
             return above(samples, clients, of(samples, BARE, clients) - of(samples, EMPTY, clients))
 
         return [
@@ -91,10 +92,10 @@ class OnnxRow:
             for clients in CLIENTS
         ]
 
-    def _alone(self) -> Sample:
+    def _alone(self) -> Answers:
         runs = self._setting.some(RUNS)
         command = [sys.executable, "-m", "bench.onnx_alone", str(self._setting.models.mlp), str(runs)]
         said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
         seconds, processor_seconds = (float(word) for word in said.split())
         each = seconds / runs * 1e6
-        return Sample(ALONE, 1, runs / seconds, each, each, processor_seconds / runs * 1e6)
+        return Answers(ALONE, 1, runs / seconds, each, each, processor_seconds / runs * 1e6)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.figures import Sample, median, most, p99, turned
+from bench.answers import Answers, p99
+from bench.figures import median, most, turned
 from bench.setting import AnswerError, ready
 from neuralmesh import Client
 
@@ -51,7 +52,7 @@ class PythonClient:
             self._run(side, 300)
         return ["`Client.infer`: the array is serialised, the answer's arrays are read, the prediction id is checked"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run over the socket and, to compare, over the port."""
         return [self._run(side, self._setting.some(REQUESTS)) for side in turned(list(self._clients), number)]
 
@@ -59,7 +60,7 @@ class PythonClient:
         """Look at the slowest answers."""
         return [most("p99 over the Unix socket, c = 1", median(rounds, SOCKET, p99), 1_000, "us")]
 
-    def _run(self, side: str, requests: int) -> Sample:
+    def _run(self, side: str, requests: int) -> Answers:
         client, row = self._clients[side], {"input": self._row}
         worked, started, latencies = self._process.cpu_seconds(), time.perf_counter(), []
         for _ in range(requests):
@@ -68,4 +69,4 @@ class PythonClient:
             latencies.append((time.perf_counter() - sent) * 1e6)
         seconds, worked = time.perf_counter() - started, self._process.cpu_seconds() - worked
         percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
-        return Sample(side, 1, requests / seconds, percentiles[49], percentiles[98], worked / requests * 1e6)
+        return Answers(side, 1, requests / seconds, percentiles[49], percentiles[98], worked / requests * 1e6)

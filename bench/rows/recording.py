@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import load, models
-from bench.figures import least, most, rate, ratio, turned
+from bench.answers import rate
+from bench.figures import least, most, ratio, turned
 from bench.setting import DIGITS_OUTPUTS, ready
 from neuralmesh import Client
 from neuralmesh.registry.v1 import resources_pb2
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 ON, OFF = "receipts and metrics", "neither"
@@ -62,7 +64,7 @@ class Recording:
     def _lost(self) -> int:
         return int(self._setting.client.node.list_receipts_page(MODEL, page_size=1).lost_receipts)
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both at one client and at 16."""
         samples = []
         for clients in CLIENTS:

@@ -10,7 +10,8 @@ from bench.processes import SERVICES, Suite
 from bench.start_time import first_answer_seconds
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 MIB = 2**20
@@ -34,7 +35,7 @@ class Starting:
         self._folder.mkdir()
         return ["resident memory counts pages that the three share each time"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Start the suite twice: once by its command, once to look at the memory."""
         self._seconds.append(first_answer_seconds(self._folder / f"up-{number}"))
         folder = self._folder / f"idle-{number}"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from bench import models
-from bench.figures import Sample, least, rate, ratio, turned
+from bench.answers import Answers, rate
+from bench.figures import least, ratio, turned
 from bench.setting import AnswerError
 from neuralmesh import AsyncClient
 from neuralmesh_server.histogram import Histogram
@@ -52,7 +53,7 @@ class Streams:
             uvloop.run(self._stream(clients, 300))
         return ["AsyncClient on both sides; one stream has 1 message under way, each of four has 4"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run unary and streams at one and at 16 requests under way, with as many requests."""
         samples = []
         for clients, streams in STREAMS.items():
@@ -67,7 +68,7 @@ class Streams:
             least("one stream, of unary at c = 1", ratio(rounds, STREAM, UNARY, rate, 1), 1.1),
         ]
 
-    async def _unary(self, clients: int, messages: int) -> Sample:
+    async def _unary(self, clients: int, messages: int) -> Answers:
         latencies = Histogram(SCALE)
         async with AsyncClient(inference=self._address) as client:
 
@@ -81,7 +82,7 @@ class Streams:
             await client.inference.server_live()
             return await self._timed(UNARY, clients, messages, latencies, [caller(n) for n in range(clients)])
 
-    async def _stream(self, clients: int, messages: int) -> Sample:
+    async def _stream(self, clients: int, messages: int) -> Answers:
         latencies, streams = Histogram(SCALE), STREAMS[clients]
         depth = clients // streams
         async with AsyncClient(inference=self._address) as client:
@@ -109,11 +110,11 @@ class Streams:
             await client.inference.server_live()
             return await self._timed(STREAM, clients, messages, latencies, [stream(n) for n in range(streams)])
 
-    async def _timed(self, side: str, clients: int, messages: int, latencies: Histogram, work: list[Any]) -> Sample:
+    async def _timed(self, side: str, clients: int, messages: int, latencies: Histogram, work: list[Any]) -> Answers:
         worked, started = self._process.cpu_seconds(), time.perf_counter()
         await asyncio.gather(*work)
         seconds, worked = time.perf_counter() - started, self._process.cpu_seconds() - worked
-        return Sample(
+        return Answers(
             side,
             clients,
             messages / seconds,

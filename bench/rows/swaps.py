@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from bench import load, models
-from bench.figures import Sample, least, most, p99, ratio, turned
+from bench.answers import Answers, p99
+from bench.figures import least, most, ratio, turned
 from bench.processes import ROOT
 from bench.setting import DIGITS_OUTPUTS, AnswerError, ready
 from neuralmesh_server.load import schedule
@@ -82,7 +83,7 @@ class Swaps:
             f"saturation {most_rate:,.0f}/s; sent {self._rate:,.0f}/s by h2load and {CHECKED_RATE}/s by the harness"
         ]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run without swaps and with them."""
         samples = []
         for side, swaps in turned(((STEADY, 0), (SWAPPING, self._swaps)), number):
@@ -109,7 +110,7 @@ class Swaps:
     def _failed(self) -> int:
         return sum(outcome.record.failed for outcome in self._outcomes)
 
-    async def _side(self, side: str, *, swaps: int) -> list[Sample]:
+    async def _side(self, side: str, *, swaps: int) -> list[Answers]:
         """Load for a time, and swap meanwhile, spread over it."""
         seconds = SECONDS / 4 if self._setting.quick else SECONDS
         bulk, requests = self._targets[side], int(self._rate * seconds)
@@ -137,7 +138,7 @@ class Swaps:
         if outcome.record.failures:
             raise AnswerError(f"failed: {dict(outcome.record.failures)} {outcome.record.messages}")
         corrected = outcome.record.corrected
-        checked = Sample(
+        checked = Answers(
             f"{side}, checked",
             CHECKING,
             outcome.record.answered / outcome.record.seconds,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import load
-from bench.figures import cpu, least, most, rate, ratio, turned
+from bench.answers import cpu, rate
+from bench.figures import least, most, ratio, turned
 from bench.setting import DIGITS_OUTPUTS, ready_everywhere
 
 if TYPE_CHECKING:
-    from bench.figures import Check, Rounds, Sample
+    from bench.answers import Answers
+    from bench.figures import Check, Rounds
     from bench.setting import Setting
 
 ONE, TWO = "one process", "--workers 2"
@@ -43,7 +45,7 @@ class Workers:
         self._targets = targets
         return ["processor time: all processes of a node; h2load shares the two cores"]
 
-    def pair(self, number: int) -> list[Sample]:
+    def pair(self, number: int) -> list[Answers]:
         """Run both at 16 clients."""
         samples = []
         for target in turned(self._targets, number):

@@ -214,8 +214,10 @@ typedef struct liam_layer_spec {
  *   encode   bit j of the first layer's input is x[source[j]] >= thresholds[j], so that one feature may feed
  *            several bits (a thermometer code). Runs of 16 consecutive sources are read fastest.
  *   hidden   hidden_layers layers, possibly none
- *   head     scores[c] = scale[c] * (float)dot(c) + bias[c] as liam_xnor_scale; label = the lowest c with the
- *            greatest score. Scores may be infinite, never NaN, because scale and bias are finite. */
+ *   head     scores[c] = scale[c] * (float)dot(c) + bias[c] as liam_xnor_scale, or, if there is a table,
+ *            scores[c] = table[c * (K + 1) + (dot(c) + K) / 2] for an input of K bits, which is any function of the
+ *            inner product; label = the lowest c with the greatest score. Scores may be infinite, never NaN, because
+ *            scale, bias and table are finite. */
 typedef struct liam_network_spec {
     size_t features;
     size_t input_bits;
@@ -225,16 +227,17 @@ typedef struct liam_network_spec {
     const liam_layer_spec *layers;
     const uint64_t *head_weights; /* classes rows */
     size_t head_stride;           /* in words */
-    const float *scale;           /* classes finite values */
-    const float *bias;            /* classes finite values */
+    const float *scale;           /* classes finite values; not read if there is a table */
+    const float *bias;            /* classes finite values; not read if there is a table */
     size_t classes;
+    const float *table; /* NULL, or classes rows of K + 1 finite values */
 } liam_network_spec;
 
 /* A prepared network: one block of the caller's memory that holds all it needs and no pointers, so it may be copied
  * and shared between processes of one machine type. */
 typedef struct liam_network liam_network;
 
-/* Bytes of the prepared network. Reads the sizes in the spec, not the arrays.
+/* Bytes of the prepared network. Reads the sizes in the spec and whether there is a table, not the arrays.
  * Errors: NULL, SIZE (any count zero or above its limit), STRIDE, OVERFLOW. */
 int liam_network_bytes(const liam_network_spec *spec, size_t *bytes);
 

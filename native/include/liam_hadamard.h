@@ -55,22 +55,24 @@ int liam_sequency_i32(const int32_t *x, size_t rows, size_t n, size_t x_stride, 
 
 /* An orthonormal map of n >= 1 floats that spreads every vector evenly over all elements, in O(n log n). With p the
  * greatest power of two up to n, each of LIAM_ROTATION_ROUNDS rounds
- *   1. multiplies element j by sign j of the round;
- *   2. transforms the first p elements in natural order and multiplies them by 1 / sqrt(p);
- *   3. if n > p: does so with the last p elements, and then replaces every pair (a, b) of elements i and
- *      i + n - n / 2, for i < n / 2, by ((a + b) * sqrt(1/2), (a - b) * sqrt(1/2)).
- * Step 3 ends so because the two parts may share as little as one element. (The randomised Hadamard transform is that
- * of Ailon and Chazelle 2006; that several rounds approach a random rotation is in Andoni et al. 2015.)
+ *   1. multiplies every element by a sign, transforms the first p elements in natural order and multiplies these by
+ *      1 / sqrt(p);
+ *   2. if n > p: does the same with other signs and the last p elements, and then replaces every pair (a, b) of
+ *      elements i and i + n - n / 2, for i < n / 2, by ((a + b) * sqrt(1/2), (a - b) * sqrt(1/2)).
+ * Without signs between them, transforms that share most elements would undo each other; without the pairs, those that
+ * share few would hardly mix. (The randomised Hadamard transform is that of Ailon and Chazelle 2006; that three rounds
+ * do for a random rotation is in Andoni et al. 2015.)
  *
  * Every step is its own inverse but for rounding, and the inverse does them backwards. Each direction errs by at most
  * about LIAM_ROTATION_ROUNDS * (2 * log2(p) + 7) * 2^-24 of a row's Euclidean norm, as long as nothing overflows or
  * becomes subnormal. */
 
-/* Bytes of a rotation's signs: LIAM_ROTATION_ROUNDS rows of n bits. Errors: NULL, SIZE (n is zero or above
- * LIAM_MAX_HADAMARD), OVERFLOW. */
+/* Bytes of a rotation's signs: a row of n bits for each time that all elements are multiplied by signs, which is
+ * LIAM_ROTATION_ROUNDS times if n is a power of two, else twice as often.
+ * Errors: NULL, SIZE (n is zero or above LIAM_MAX_HADAMARD), OVERFLOW. */
 int liam_rotation_bytes(size_t n, size_t *bytes);
 
-/* Writes the signs of rotation (n, seed), the same on every machine: bit 1 is +1, and the words of all rounds are the
+/* Writes the signs of rotation (n, seed), the same on every machine: bit 1 is +1, and the words of all rows are the
  * consecutive outputs of SplitMix64 (Steele, Lea, Flood 2014) from the state `seed`, excess bits zero.
  * Errors: as above, and MEMORY if signs_bytes is smaller than liam_rotation_bytes says. */
 int liam_rotation_prepare(size_t n, uint64_t seed, uint64_t *signs, size_t signs_bytes);

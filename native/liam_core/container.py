@@ -7,7 +7,7 @@ is `profile`'s.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, NoReturn
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from liam_core.errors import ModelFormatError
 
-__all__ = ["Container", "parse", "serialise", "unique_keys_json"]
+__all__ = ["Container", "parse", "read_metadata", "serialise", "unique_keys_json"]
 
 ALIGNMENT: Final = 64
 LENGTH_BYTES: Final = 8
@@ -26,6 +26,7 @@ MAX_AXES: Final = 2
 PAD_PREFIX: Final = "__pad."
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "U64": np.dtype("<u8"),
+    "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
     "F32": np.dtype("<f4"),
     "U8": np.dtype("u1"),
@@ -42,29 +43,34 @@ class Container:
     tensors: dict[str, NDArray[Any]]
 
 
-def serialise(metadata: Mapping[str, str], tensors: Sequence[tuple[str, NDArray[Any]]]) -> bytes:
-    """Return the file with these tensors in this order; equal arguments give equal bytes."""
+def serialise(metadata: Mapping[str, str], tensors: Sequence[tuple[str, NDArray[Any]]]) -> Iterator[bytes | memoryview]:
+    """Yield the file with these tensors in this order, part by part; equal arguments give equal bytes.
+
+    Tensors are not copied where their bytes stand in memory as the file has them.
+    """
     header: dict[str, object] = {"__metadata__": dict(metadata)}
-    data = bytearray()
-    pads = 0
+    data: list[bytes | memoryview] = []
+    end = pads = 0
     for name, array in tensors:
-        begin = len(data)
-        data += np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
-        dtype = _NAMES[array.dtype.newbyteorder("<")]
-        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, len(data)]}
-        padding = -len(data) % ALIGNMENT
+        stored = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        begin, end = end, end + stored.nbytes
+        dtype = _NAMES[stored.dtype.newbyteorder("<")]
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, end]}
+        data.append(stored.reshape(-1).view(np.uint8).data)
+        padding = -end % ALIGNMENT
         if padding:
-            offsets = [len(data), len(data) + padding]
             header[f"{PAD_PREFIX}{pads}"] = {
                 "dtype": "U8",
                 "shape": [padding],
-                "data_offsets": offsets,
+                "data_offsets": [end, end + padding],
             }
-            data += bytes(padding)
+            data.append(bytes(padding))
+            end += padding
             pads += 1
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     text += b" " * (-(LENGTH_BYTES + len(text)) % ALIGNMENT)
-    return len(text).to_bytes(LENGTH_BYTES, "little") + text + data
+    yield len(text).to_bytes(LENGTH_BYTES, "little") + text
+    yield from data
 
 
 def parse(content: memoryview) -> Container:
@@ -73,6 +79,23 @@ def parse(content: memoryview) -> Container:
     Raises:
         ModelFormatError: the first rule that the file breaks.
     """
+    header, start = _header(content)
+    metadata = _metadata(header.pop("__metadata__", None))
+    return Container(metadata, _tensors(header, content[start:]))
+
+
+def read_metadata(content: memoryview) -> dict[str, str]:
+    """Return the metadata of a file whose tensors are not looked at.
+
+    Raises:
+        ModelFormatError: the header breaks a rule.
+    """
+    header, _ = _header(content)
+    return _metadata(header.get("__metadata__"))
+
+
+def _header(content: memoryview) -> tuple[dict[str, Any], int]:
+    """Return the header, and where the data starts."""
     if len(content) < LENGTH_BYTES:
         raise ModelFormatError(f"file: {len(content)} bytes hold no header length")
     length = int.from_bytes(content[:LENGTH_BYTES], "little")
@@ -83,9 +106,7 @@ def parse(content: memoryview) -> Container:
     start = LENGTH_BYTES + length
     if start % ALIGNMENT:
         raise ModelFormatError(f"header: the data starts at byte {start}, no multiple of {ALIGNMENT}")
-    header = _parse_header(bytes(content[LENGTH_BYTES:start]))
-    metadata = _metadata(header.pop("__metadata__", None))
-    return Container(metadata, _tensors(header, content[start:]))
+    return _parse_header(bytes(content[LENGTH_BYTES:start])), start
 
 
 def _parse_header(raw: bytes) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from liam_core.bits import pack, words_for
 from liam_core.errors import ModelFormatError
 from liam_core.kernel import MAX_NBITS, lib
 
-__all__ = ["Encoding", "Head", "HiddenLayer", "NetworkDefinition", "from_signs"]
+__all__ = ["Encoding", "Head", "HiddenLayer", "NetworkDefinition", "TableHead", "from_signs"]
 
 MAX_FEATURES: Final = 2**31 - 1
 MAX_HIDDEN_LAYERS: Final[int] = lib.LIAM_MAX_HIDDEN_LAYERS
@@ -59,6 +59,17 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TableHead:
+    """Score c is `table[c, (dot(input, weights[c]) + nbits) // 2]`: any function of the inner product."""
+
+    nbits: int
+    weights: NDArray[np.uint64]
+    """(classes, words), packed rows of nbits bits."""
+    table: NDArray[np.float32]
+    """(classes, nbits + 1), finite; column k is for an inner product of 2 * k - nbits."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class NetworkDefinition:
     """A valid network: constructing one checks it.
 
@@ -68,7 +79,7 @@ class NetworkDefinition:
 
     encoding: Encoding
     hidden: tuple[HiddenLayer, ...]
-    head: Head
+    head: Head | TableHead
 
     def __post_init__(self) -> None:
         _check_encoding(self.encoding)
@@ -107,10 +118,15 @@ def _check_hidden(name: str, layer: HiddenLayer) -> None:
     _check_range(f"{name} thresholds", layer.thresholds, -layer.nbits - 1, layer.nbits + 1)
 
 
-def _check_head(head: Head) -> None:
+def _check_head(head: Head | TableHead) -> None:
     _check_weights("head", head.weights, head.nbits)
+    classes = len(head.weights)
+    if isinstance(head, TableHead):
+        _check_shape("head table", head.table, (classes, head.nbits + 1), np.float32)
+        _check_finite("head table", head.table)
+        return
     for name, values in (("head scale", head.scale), ("head bias", head.bias)):
-        _check_shape(name, values, (len(head.weights),), np.float32)
+        _check_shape(name, values, (classes,), np.float32)
         _check_finite(name, values)
 
 

@@ -6,4 +6,8 @@ class KernelError(RuntimeError):
 
 
 class ModelFormatError(ValueError):
-    """A file or definition is no valid binary network; the message says what is wrong with it."""
+    """A file or definition is no valid model; the message says what is wrong with it."""
+
+
+class ResultSizeError(ValueError):
+    """A request would give more than an answer may hold; the message says how much, and what to do."""

@@ -6,10 +6,10 @@ from typing import Any, Final, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from liam_core.definition import NetworkDefinition
+from liam_core.definition import NetworkDefinition, TableHead
 from liam_core.errors import ModelFormatError
 from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer, status_text
-from liam_core.profile import FORMAT, FORMAT_VERSION, INPUT_NAME, LABEL_NAME, SCORES_NAME, read_binary_network
+from liam_core.profile import FORMAT, INPUT_NAME, LABEL_NAME, SCORES_NAME, format_version, read_binary_network
 
 __all__ = ["BinaryNetwork"]
 
@@ -35,6 +35,7 @@ class BinaryNetwork:
         self._input_bits = len(definition.encoding.source)
         self._features = definition.encoding.features
         self._classes = definition.classes
+        self._format_version = format_version(definition)
         self._memory = _prepare(definition)
         self._net = ffi.cast("liam_network *", _from_buffer(self._memory))
         size = ffi.new("size_t *")
@@ -86,7 +87,7 @@ class BinaryNetwork:
         """Return the format, the signature as the Open Inference Protocol has it, and the widths."""
         return {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": self._format_version,
             "inputs": [{"name": INPUT_NAME, "datatype": "FP32", "shape": [-1, self._features]}],
             "outputs": [
                 {"name": LABEL_NAME, "datatype": "INT64", "shape": [-1]},
@@ -229,8 +230,11 @@ def _prepare(definition: NetworkDefinition) -> NDArray[np.uint8]:
     spec.layers = layers
     spec.head_weights = address("uint64_t[]", head.weights)
     spec.head_stride = head.weights.shape[1]
-    spec.scale = address("float[]", head.scale)
-    spec.bias = address("float[]", head.bias)
+    if isinstance(head, TableHead):
+        spec.table = address("float[]", head.table)
+    else:
+        spec.scale = address("float[]", head.scale)
+        spec.bias = address("float[]", head.bias)
     spec.classes = definition.classes
 
     size = ffi.new("size_t *")

@@ -106,12 +106,12 @@ class Route:
         block.flags = lib.OIP_RECEIPT_BIT_EXACT if bit_exact else 0
         block.receipts = receipts
 
-    def renewed(self, subject: bytes, receipts: int) -> "Route":
-        """Return the same route under another subject and share of receipts; it shares everything else."""
+    def renewed(self, subject: bytes, receipts: int, max_rows: int) -> "Route":
+        """Return the same route under another subject, share of receipts and limit; it shares everything else."""
         route = copy(self)
         route.block = ffi.new("oip_route *", self.block[0])
         ffi.memmove(route.block.subject, subject, lib.OIP_SUBJECT_BYTES)
-        route.block.receipts = receipts
+        route.block.receipts, route.block.max_rows = receipts, max_rows
         return route
 
     def counted_in(self, stats: Stats) -> "Route":

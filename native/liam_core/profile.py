@@ -1,10 +1,10 @@
-"""The file profile `liam.binary_network`, version 1: a binary network in a safetensors file.
+"""The file profile `liam.binary_network`, versions 1 and 2: a binary network in a safetensors file.
 
 Any safetensors reader can open such a file. Packed matrices are U64 tensors (rows, words), least significant
 bit first, with bit 1 for +1 and zero bits past the row's width. `__metadata__` holds exactly
 
     format          "liam.binary_network"
-    format_version  "1"
+    format_version  "1", or "2" if the head has a table, which readers of version 1 do not know
     bitorder        "little"
     bit_one         "+1"
     network         a JSON object that names every tensor and its width, as `_network_json` writes it
@@ -14,35 +14,39 @@ are refused, since a reader that ignores them would compute something else than 
 """
 
 import json
-import mmap
 import os
-import secrets
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from liam_core.container import Container, parse, serialise, unique_keys_json
-from liam_core.definition import Encoding, Head, HiddenLayer, NetworkDefinition, from_signs
+from liam_core import storage
+from liam_core.container import Container, serialise
+from liam_core.definition import Encoding, Head, HiddenLayer, NetworkDefinition, TableHead, from_signs
 from liam_core.errors import ModelFormatError
+from liam_core.fields import Fields, description
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "read_binary_network", "save_binary_network", "write_binary_network"]
+__all__ = ["FORMAT", "format_version", "read_binary_network", "save_binary_network", "write_binary_network"]
 
 FORMAT: Final = "liam.binary_network"
-FORMAT_VERSION: Final = "1"
 INPUT_NAME: Final = "input"
 LABEL_NAME: Final = "label"
 SCORES_NAME: Final = "scores"
 
-_FIXED: Final = {
-    "format": FORMAT,
-    "format_version": FORMAT_VERSION,
-    "bitorder": "little",
-    "bit_one": "+1",
-}
+_AFFINE_HEAD: Final = ("scale", "bias")
+_TABLE_HEAD: Final = ("table",)
+_HEADS: Final = {"1": _AFFINE_HEAD, "2": _TABLE_HEAD}
+"""The tensors beside the head's weights, by format version: a network has one file, so the head decides."""
+
+
+def _fixed(version: str) -> dict[str, str]:
+    return {"format": FORMAT, "format_version": version, "bitorder": "little", "bit_one": "+1"}
+
+
+def format_version(definition: NetworkDefinition) -> str:
+    """Return the version of the profile that a definition's file has."""
+    return "2" if isinstance(definition.head, TableHead) else "1"
 
 
 def write_binary_network(
@@ -82,21 +86,11 @@ def save_binary_network(path: str | os.PathLike[str], definition: NetworkDefinit
     Raises:
         OSError: the file cannot be written.
     """
-    target = Path(path)
-    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(to_bytes(definition))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    storage.save(path, _parts(definition))
 
 
-def to_bytes(definition: NetworkDefinition) -> bytes:
-    """Return the file of a definition."""
+def _parts(definition: NetworkDefinition) -> Iterator[bytes | memoryview]:
+    """Return the file of a definition, part by part."""
     encoding, head = definition.encoding, definition.head
     tensors: list[tuple[str, NDArray[Any]]] = [
         ("input.source", encoding.source),
@@ -107,9 +101,10 @@ def to_bytes(definition: NetworkDefinition) -> bytes:
             (f"hidden.{index}.weights", layer.weights),
             (f"hidden.{index}.thresholds", layer.thresholds),
         ]
-    tensors += [("head.weights", head.weights), ("head.scale", head.scale), ("head.bias", head.bias)]
+    version = format_version(definition)
+    tensors += [(f"head.{name}", getattr(head, name)) for name in ("weights", *_HEADS[version])]
     network = json.dumps(_network_json(definition), separators=(",", ":"))
-    return serialise({**_FIXED, "network": network}, tensors)
+    return serialise({**_fixed(version), "network": network}, tensors)
 
 
 def _network_json(definition: NetworkDefinition) -> dict[str, object]:
@@ -134,9 +129,7 @@ def _network_json(definition: NetworkDefinition) -> dict[str, object]:
         "head": {
             "nbits": definition.head.nbits,
             "classes": definition.classes,
-            "weights": "head.weights",
-            "scale": "head.scale",
-            "bias": "head.bias",
+            **{name: f"head.{name}" for name in ("weights", *_HEADS[format_version(definition)])},
         },
         "outputs": {"label": LABEL_NAME, "scores": SCORES_NAME},
     }
@@ -152,35 +145,24 @@ def read_binary_network(path: str | os.PathLike[str]) -> NetworkDefinition:
         ModelFormatError: the file breaks a rule; the message names it.
         OSError: the file cannot be read.
     """
-    if sys.byteorder != "little":
-        raise ModelFormatError("file: packed words are little-endian, and this machine is not")
-    with Path(path).open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        # An empty file cannot be mapped; it is refused with the others that are too short.
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
     try:
-        return _definition(parse(content))
+        return _definition(storage.read(path))
     except ModelFormatError as error:
         error.add_note(f"while reading {path}")
         raise
 
 
 def _definition(container: Container) -> NetworkDefinition:
-    metadata = container.metadata
-    for key, wanted in _FIXED.items():
-        if metadata.get(key) != wanted:
-            raise ModelFormatError(f"__metadata__.{key}: want {wanted!r}, got {metadata.get(key)!r}")
-    if metadata.keys() != {*_FIXED, "network"}:
-        raise ModelFormatError(f"__metadata__: want exactly the keys {', '.join(_FIXED)} and network")
-    fields = _Fields("network", unique_keys_json("network", metadata["network"]), container.tensors)
-    definition = _read_network(fields)
-    unused = container.tensors.keys() - fields.used
-    if unused:
-        raise ModelFormatError(f"network: does not name the tensors {', '.join(map(repr, sorted(unused)))}")
+    version = container.metadata.get("format_version", "")
+    if container.metadata.get("format") == FORMAT and version not in _HEADS:
+        raise ModelFormatError(f"__metadata__.format_version: want {' or '.join(map(repr, _HEADS))}, got {version!r}")
+    fields = description(container, _fixed(version), "network")
+    definition = _read_network(fields, _HEADS[version])
+    fields.all_used()
     return definition
 
 
-def _read_network(network: "_Fields") -> NetworkDefinition:
+def _read_network(network: Fields, head_tensors: tuple[str, ...]) -> NetworkDefinition:
     network.exactly("input", "hidden", "head", "outputs")
     source = network.child("input").exactly("name", "features", "nbits", "source", "thresholds")
     source.constant("name", INPUT_NAME)
@@ -199,65 +181,13 @@ def _read_network(network: "_Fields") -> NetworkDefinition:
         nbits, count = layer.size("nbits"), layer.size("outputs")
         weights = layer.tensor("weights", np.uint64, count, (nbits + 63) // 64)
         hidden.append(HiddenLayer(nbits, weights, layer.tensor("thresholds", np.int32, count)))
-    head = network.child("head").exactly("nbits", "classes", "weights", "scale", "bias")
+    head = _read_head(network.child("head").exactly("nbits", "classes", "weights", *head_tensors), head_tensors)
+    return NetworkDefinition(encoding=encoding, hidden=tuple(hidden), head=head)
+
+
+def _read_head(head: Fields, tensors: tuple[str, ...]) -> Head | TableHead:
     nbits, classes = head.size("nbits"), head.size("classes")
-    return NetworkDefinition(
-        encoding=encoding,
-        hidden=tuple(hidden),
-        head=Head(
-            nbits=nbits,
-            weights=head.tensor("weights", np.uint64, classes, (nbits + 63) // 64),
-            scale=head.tensor("scale", np.float32, classes),
-            bias=head.tensor("bias", np.float32, classes),
-        ),
-    )
-
-
-class _Fields:
-    """An object of the network's JSON, read field by field, with its place for messages."""
-
-    def __init__(
-        self, place: str, value: object, tensors: dict[str, NDArray[Any]], used: set[str] | None = None
-    ) -> None:
-        if not isinstance(value, dict):
-            raise ModelFormatError(f"{place}: want a JSON object")
-        self._place, self._value, self._tensors = place, value, tensors
-        self.used: set[str] = set() if used is None else used
-
-    def exactly(self, *keys: str) -> "_Fields":
-        if self._value.keys() != set(keys):
-            raise ModelFormatError(f"{self._place}: want exactly the keys {', '.join(keys)}")
-        return self
-
-    def child(self, key: str) -> "_Fields":
-        return _Fields(f"{self._place}.{key}", self._value[key], self._tensors, self.used)
-
-    def children(self, key: str) -> list["_Fields"]:
-        values = self._value[key]
-        if not isinstance(values, list):
-            raise ModelFormatError(f"{self._place}.{key}: want a JSON list")
-        places = (f"{self._place}.{key}[{index}]" for index in range(len(values)))
-        return [_Fields(place, value, self._tensors, self.used) for place, value in zip(places, values, strict=True)]
-
-    def constant(self, key: str, wanted: str) -> None:
-        if self._value[key] != wanted:
-            raise ModelFormatError(f"{self._place}.{key}: want {wanted!r}, got {self._value[key]!r}")
-
-    def size(self, key: str) -> int:
-        value = self._value[key]
-        if type(value) is not int or not 0 < value < 1 << 31:
-            raise ModelFormatError(f"{self._place}.{key}: want an integer from 1 to {2**31 - 1}")
-        return value
-
-    def tensor(self, key: str, dtype: type[np.generic], *shape: int) -> NDArray[Any]:
-        name = self._value[key]
-        if not isinstance(name, str) or name not in self._tensors:
-            raise ModelFormatError(f"{self._place}.{key}: no tensor {name!r}")
-        if name in self.used:
-            raise ModelFormatError(f"{self._place}.{key}: tensor {name!r} has another use already")
-        self.used.add(name)
-        array = self._tensors[name]
-        if array.dtype != dtype or array.shape != shape:
-            wanted = f"{np.dtype(dtype).name} {shape}"
-            raise ModelFormatError(f"tensor {name!r}: want {wanted}, got {array.dtype} {array.shape}")
-        return array
+    weights = head.tensor("weights", np.uint64, classes, (nbits + 63) // 64)
+    if tensors == _TABLE_HEAD:
+        return TableHead(nbits, weights, head.tensor("table", np.float32, classes, nbits + 1))
+    return Head(nbits, weights, head.tensor("scale", np.float32, classes), head.tensor("bias", np.float32, classes))

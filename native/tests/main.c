@@ -35,7 +35,10 @@ int main(void) {
         run("network", test_network);
         run("hadamard", test_hadamard);
         run("rotation", test_rotation);
+        run("search", test_search);
+        run("rescore", test_rescore);
         run("errors", test_errors);
+        run("search errors", test_search_errors);
     }
     return 0;
 }

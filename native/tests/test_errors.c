@@ -142,7 +142,7 @@ static const float parameters[] = {1.0f, -1.0f};
 
 static liam_network_spec sound(void) {
     layer = (liam_layer_spec){words, 1, thresholds, 2};
-    return (liam_network_spec){2, 3, sources, limits, 1, &layer, words, 1, parameters, parameters, 2};
+    return (liam_network_spec){2, 3, sources, limits, 1, &layer, words, 1, parameters, parameters, 2, NULL};
 }
 
 static int prepare(const liam_network_spec *spec) {
@@ -160,6 +160,8 @@ static int prepare(const liam_network_spec *spec) {
 static void network_specs(void) {
     static const int32_t outside[] = {0, 2, 1}, negative[] = {0, -1, 1}, above[] = {0, 5}, below[] = {-5, 0};
     static const float nan_limits[] = {0.0f, NAN, 0.0f}, infinite[] = {1.0f, INFINITY};
+    static const float table[] = {0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f};
+    static const float nan_table[] = {0.0f, 1.0f, 2.0f, 3.0f, 4.0f, NAN};
     BROKEN((void)0, LIAM_OK);
     BROKEN(s.features = 0, LIAM_ERR_SIZE);
     BROKEN(s.features = (size_t)INT32_MAX + 1, LIAM_ERR_SIZE);
@@ -186,6 +188,9 @@ static void network_specs(void) {
     BROKEN(s.thresholds = nan_limits, LIAM_ERR_VALUE);
     BROKEN(s.scale = infinite, LIAM_ERR_VALUE);
     BROKEN(s.bias = infinite, LIAM_ERR_VALUE);
+    BROKEN((s.table = table, s.scale = s.bias = NULL), LIAM_OK);
+    BROKEN(s.table = nan_table, LIAM_ERR_VALUE);
+    BROKEN((s.table = table, s.classes = LIAM_MAX_NBITS, s.head_stride = SIZE_MAX / 2), LIAM_ERR_OVERFLOW);
     size_t bytes;
     liam_network_spec s = sound();
     CHECK(liam_network_bytes(NULL, &bytes) == LIAM_ERR_NULL);

@@ -42,8 +42,8 @@ static size_t natural_of(size_t s, size_t n) {
     return place;
 }
 
-/* One type: rows of n with gaps, out of place and in place, and in sequency order. The sums of `want` are those that the
- * header documents; `sum` is the type they are computed in. */
+/* One type: rows of n with gaps, out of place and in place, and in sequency order. The sums of `want` are those that
+ * the header documents; `sum` is the type they are computed in. */
 #define TRANSFORM_CASE(name, type, sum, make_value, transform, sequency)                                          \
     static void name(size_t n, size_t rows, size_t x_gap, size_t out_gap) {                                       \
         const size_t x_stride = n + x_gap, out_stride = n + out_gap;                                              \

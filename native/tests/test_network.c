@@ -21,9 +21,25 @@ typedef struct model {
     int32_t limits[MAX_LAYERS][MAX_WIDTH];
     float scale[MAX_WIDTH];
     float bias[MAX_WIDTH];
+    float table[MAX_WIDTH * (MAX_WIDTH + 1)];
 } model;
 
 static size_t width(void) { return 1 + random_below(random_below(2) ? 70 : MAX_WIDTH); }
+
+/* Parameters that turn the inner products of nbits bits into scores, in one of the two ways. */
+static void make_head(model *m, size_t nbits, size_t classes) {
+    const int tied = random_below(2) != 0; /* equal parameters make many ties */
+    for (size_t c = 0; c < classes; c++) {
+        m->scale[c] = tied ? -0.5f : random_float();
+        m->bias[c] = tied ? 0.0f : random_float();
+    }
+    if (random_below(2)) return;
+    m->spec.table = m->table;
+    m->spec.scale = m->spec.bias = NULL;
+    for (size_t k = 0; k < classes * (nbits + 1); k++) {
+        m->table[k] = tied ? (float)random_below(3) : random_float();
+    }
+}
 
 static void make_model(model *m, size_t hidden) {
     const size_t features = width();
@@ -43,11 +59,7 @@ static void make_model(model *m, size_t hidden) {
         if (index == hidden) {
             m->spec.classes = outputs;
             m->spec.head_stride = stride;
-            const int tied = random_below(2) != 0; /* equal parameters make many ties */
-            for (size_t c = 0; c < outputs; c++) {
-                m->scale[c] = tied ? -0.5f : random_float();
-                m->bias[c] = tied ? 0.0f : random_float();
-            }
+            make_head(m, nbits, outputs);
         } else {
             m->layers[index] = (liam_layer_spec){m->weights[index], stride, m->limits[index], outputs};
             for (size_t n = 0; n < outputs; n++) {
@@ -62,6 +74,12 @@ static int32_t sign_dot(const int32_t *signs, const uint64_t *weights, size_t co
     int32_t sum = 0;
     for (size_t j = 0; j < count; j++) sum += bit_of(weights, j) ? signs[j] : -signs[j];
     return sum;
+}
+
+static float expected_score(const model *m, size_t c, size_t nbits, int32_t dot) {
+    if (m->spec.table != NULL) return m->table[c * (nbits + 1) + (size_t)(dot + (int32_t)nbits) / 2];
+    const volatile float product = m->scale[c] * (float)dot;
+    return product + m->bias[c];
 }
 
 static int64_t expected_row(const model *m, const float *x, float *scores) {
@@ -79,9 +97,8 @@ static int64_t expected_row(const model *m, const float *x, float *scores) {
     }
     int64_t label = 0;
     for (size_t c = 0; c < m->spec.classes; c++) {
-        const volatile float product =
-            m->scale[c] * (float)sign_dot(signs, m->spec.head_weights + c * m->spec.head_stride, count);
-        scores[c] = product + m->bias[c];
+        const int32_t dot = sign_dot(signs, m->spec.head_weights + c * m->spec.head_stride, count);
+        scores[c] = expected_score(m, c, count, dot);
         if (scores[c] > scores[label]) label = (int64_t)c;
     }
     return label;

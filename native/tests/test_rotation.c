@@ -29,12 +29,13 @@ static double bound(size_t n) { return LIAM_ROTATION_ROUNDS * (2.0 * floor(log2(
 
 static void rotations(size_t n, size_t rows) {
     const size_t words = liam_words(n), x_stride = n + n % 3, out_stride = n + n % 2;
+    const size_t sign_rows = (n & (n - 1)) == 0 ? LIAM_ROTATION_ROUNDS : 2 * LIAM_ROTATION_ROUNDS;
     size_t bytes = 0;
-    CHECK(liam_rotation_bytes(n, &bytes) == LIAM_OK && bytes == LIAM_ROTATION_ROUNDS * words * sizeof(uint64_t));
+    CHECK(liam_rotation_bytes(n, &bytes) == LIAM_OK && bytes == sign_rows * words * sizeof(uint64_t));
     uint64_t *signs = arena_take(signs_memory, bytes);
     CHECK(liam_rotation_prepare(n, n * 77, signs, bytes) == LIAM_OK);
     CHECK(front_intact(signs));
-    for (size_t k = 0; k < LIAM_ROTATION_ROUNDS; k++) {
+    for (size_t k = 0; k < sign_rows; k++) {
         CHECK(excess_is_zero(signs + k * words, n));
         if (n % 64) signs[k * words + words - 1] |= UINT64_MAX << (n % 64); /* poison */
     }

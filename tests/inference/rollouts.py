@@ -46,6 +46,7 @@ class Model:
 
     exact = "build"
     run_raw = None
+    ragged: frozenset[str] = frozenset()
     upstream = None
 
     def __init__(self, run: Run, *, threaded: bool = False, signature: Signature = SIGNATURE) -> None:

@@ -126,7 +126,7 @@ def test_an_archive_whose_array_begins_before_it_is_refused(tmp_path: Path) -> N
         golden.read(written(tmp_path, bytes(content)), DIGITS)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_archive_is_a_golden_set_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     """With any byte changed or cut, reading gives arrays of the signature or a LoadError, nothing else."""

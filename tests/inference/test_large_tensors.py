@@ -30,7 +30,7 @@ def both(data: bytes) -> tuple[Request | None, Request | None]:
     return found[0], found[1]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(wire.requests())
 def test_both_readers_make_the_same_request(data: bytes) -> None:
     """Whatever a request looks like, reading it in place gives what protobuf gives."""

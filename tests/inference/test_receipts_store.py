@@ -153,7 +153,7 @@ def test_a_segment_torn_anywhere_keeps_what_is_whole_and_counts_the_rest(tmp_pat
         assert (ReceiptFolder(place).ledger.kept, ReceiptFolder(place).ledger.lost) == (kept + 1, 5 - kept)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_damaged_segment_never_gives_a_wrong_receipt(tmp_path_factory, data: st.DataObject) -> None:
     """With any byte changed, what is still found is what was written."""

@@ -30,6 +30,7 @@ class Echo:
     exact = "bits"
     predictable_cost = True
     run_raw = None
+    ragged: frozenset[str] = frozenset()
     upstream = None
 
     def __init__(self, signature: Signature) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bench.figures import Check, Sample, cpu, least, median, medians, most, pick, rate, ratio, turned
+from bench.answers import Answers, cpu, rate
+from bench.figures import Check, least, median, medians, most, pick, ratio, turned
 from bench.rows.growth import slope_of
 from bench.table import ROWS
 
 
-def sample(side: str, rate: float, *, clients: int = 1, cpu_us: float = 1.0) -> Sample:
-    return Sample(side, clients, rate, 1.0, 2.0, cpu_us)
+def sample(side: str, rate: float, *, clients: int = 1, cpu_us: float = 1.0) -> Answers:
+    return Answers(side, clients, rate, 1.0, 2.0, cpu_us)
 
 
 ROUNDS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -58,7 +58,6 @@ def test_intervals_are_those_that_newcombe_printed(first, second, low, high):
 
 
 @given(share=SHARE)
-@settings(deadline=None)
 def test_wilson_limits_are_those_of_scipy(share):
     """Wilson's limits equal SciPy's and hold the share between them within [0, 1]."""
     low, high = wilson(*share)
@@ -68,7 +67,6 @@ def test_wilson_limits_are_those_of_scipy(share):
 
 
 @given(baseline=SHARE, candidate=SHARE)
-@settings(deadline=None)
 def test_the_interval_is_built_from_independent_wilson_limits(baseline, candidate):
     """Low and high equal Newcombe's formula over SciPy's limits; swapping the sides negates them."""
     p1, p2 = candidate[0] / candidate[1], baseline[0] / baseline[1]

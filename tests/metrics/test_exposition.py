@@ -6,7 +6,7 @@ import asyncio
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -120,7 +120,6 @@ async def test_classic_buckets_are_exact(app, stub):
     values=st.lists(st.floats(2**-25, 2**10) | st.integers(-22, 8).map(lambda e: 2.0**e) | st.just(0.0), max_size=50),
     scale=st.integers(-10, 8),
 )
-@settings(deadline=None)
 def test_cumulative_counts_are_exact_at_any_scale(values, scale):
     """Each bound that is given counts exactly the values up to it; from scale 0 all 27 are given."""
     cut = classic_buckets(samples.histogram(*values, scale=scale))

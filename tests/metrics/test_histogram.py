@@ -8,7 +8,7 @@ from bisect import bisect_right
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralmesh_server.histogram import MAX_RECORDING_SCALE, Histogram, bucket_bounds
@@ -38,7 +38,6 @@ def recorded_index(value: float, scale: int) -> int:
 
 
 @given(value=POSITIVE, scale=st.integers(-10, 6))
-@settings(deadline=None)
 def test_any_float_falls_into_its_exact_bucket(value, scale):
     """The bucket of any positive float is the one that integer arithmetic gives."""
     assert recorded_index(value, scale) == exact_index(value, scale)
@@ -80,7 +79,6 @@ def _floor_root(power: int) -> int:
 
 
 @given(left=SMALL, right=SMALL, third=SMALL, scales=st.tuples(*[st.integers(-4, 8)] * 3))
-@settings(deadline=None)
 def test_merging_is_commutative_and_associative(left, right, third, scales):
     """Merging in any order or grouping, and at any mix of scales, gives the same histogram."""
     a, b, c = (histogram(*values, scale=scale) for values, scale in zip((left, right, third), scales, strict=True))
@@ -97,7 +95,6 @@ def test_merging_is_commutative_and_associative(left, right, third, scales):
 
 
 @given(values=SMALL, fine=st.integers(-2, 10), coarse=st.integers(-10, 10))
-@settings(deadline=None)
 def test_folding_equals_recording_at_the_coarser_scale(values, fine, coarse):
     """A folded histogram is the histogram that would have been recorded there."""
     coarse = min(fine, coarse)
@@ -111,7 +108,6 @@ def test_folding_equals_recording_at_the_coarser_scale(values, fine, coarse):
     q=st.floats(0, 1),
     scale=st.integers(0, 8),
 )
-@settings(deadline=None)
 def test_quantiles_keep_the_documented_error(values, q, scale):
     """A quantile differs from the sorted data's value of the same rank by at most (g - 1) / (g + 1)."""
     made = histogram(*values, scale=scale)
@@ -132,7 +128,6 @@ def test_median_and_p99_of_many_latencies_are_within_1_1_percent():
 
 
 @given(values=SMALL)
-@settings(deadline=None)
 def test_sum_count_and_extremes_are_those_of_the_values(values):
     """Count, zero count, sum, min and max are those of the data; 0 when empty."""
     made = histogram(*values)
@@ -143,7 +138,6 @@ def test_sum_count_and_extremes_are_those_of_the_values(values):
 
 
 @given(values=SMALL, more=SMALL)
-@settings(deadline=None)
 def test_take_moves_everything_out_once(values, more):
     """What is taken is what was recorded; recording then starts from nothing, at the same scale."""
     made = histogram(*values)
@@ -205,7 +199,6 @@ def test_quantiles_out_of_range_are_refused(q):
 
 
 @given(index=st.integers(-3000, 3000), scale=st.integers(-10, 20))
-@settings(deadline=None)
 def test_bucket_bounds_ascend_and_stay_finite_numbers(index, scale):
     """A bucket's bounds are in order and never overflow into an error."""
     low, high = bucket_bounds(index, scale)

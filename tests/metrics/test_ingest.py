@@ -129,7 +129,7 @@ def traffic(draw):
 
 
 @given(sent=traffic(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_interleaving_with_repeats_gives_the_same_totals(sent, data):
     """Every order of the deltas, with repeats, and of outcomes among them ends in the totals of one pass in order."""
     made, order = sent

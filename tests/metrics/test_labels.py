@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from neuralmesh_server.metrics import labels
@@ -12,7 +12,6 @@ TEXTS = st.lists(st.binary(max_size=40), min_size=1, max_size=20).map(tuple)
 
 
 @given(values=st.one_of(INTEGERS, TEXTS))
-@settings(deadline=None)
 def test_labels_come_back_as_they_were(values):
     """Decoding what was encoded gives the same labels of the same kind."""
     back = labels.decode(labels.encode(values))
@@ -21,7 +20,6 @@ def test_labels_come_back_as_they_were(values):
 
 
 @given(left=st.one_of(INTEGERS, TEXTS), right=st.one_of(INTEGERS, TEXTS))
-@settings(deadline=None)
 def test_bytes_are_equal_exactly_when_labels_are(left, right):
     """Stored bytes may be compared in place of labels."""
     assert (labels.encode(left) == labels.encode(right)) == (left == right)
@@ -33,7 +31,6 @@ def test_small_integers_take_one_byte():
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=30))
-@settings(deadline=None)
 def test_agreements_counts_equal_rows(rows):
     """Rows agree when their labels are equal."""
     left, right = tuple(row[0] for row in rows), tuple(row[1] for row in rows)

@@ -41,7 +41,10 @@ def test_the_kernel_is_bound_as_its_headers_say():
     constants = dict(re.findall(r"^#define (LIAM_\w+) (\d+)$", raw, flags=re.MULTILINE))
     constants |= dict(re.findall(r"(LIAM_\w+) = (\d+)", raw))
     assert {name for name in dir(lib) if name.startswith("liam_")} == functions
-    assert {name for name in ffi.list_types()[0] if name.startswith("liam_")} - {"liam_status", "liam_level_id"} == structs
+    assert {name for name in ffi.list_types()[0] if name.startswith("liam_")} - {
+        "liam_status",
+        "liam_level_id",
+    } == structs
     assert {name: getattr(lib, name) for name in constants} == {name: int(value) for name, value in constants.items()}
     assert {name for name in dir(lib) if name.startswith("LIAM_")} == constants.keys()
     assert (len(functions) > 20, len(structs) > 2) == (True, True)

@@ -14,7 +14,7 @@ from liam_core import from_packbits, pack, to_packbits, unpack, words_for
 WIDTHS = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 511, 512, 513, 1000]
 
 # The level fixture stays the same for all examples of one test run.
-at_level = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+at_level = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def packed_by_numpy(bits):

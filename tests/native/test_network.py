@@ -47,7 +47,7 @@ def test_networks_agree_with_the_oracle(level, features, widths, bits):
         assert_same(net.run(x), (scores.argmax(axis=1), scores))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
     maker=st.builds(Maker, st.integers(0, 2**32)),
     shape=st.tuples(st.integers(1, 80), st.lists(st.integers(1, 90), min_size=1, max_size=4)),

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from liam_core import BinaryNetwork, ModelFormatError, pack, read_binary_network, write_binary_network
+from liam_core.storage import format_of
 from tests.native.oracle import Maker
 
 
@@ -154,3 +155,14 @@ def test_messages_name_the_file(tmp_path):
     with pytest.raises(ModelFormatError, match=re.escape("file: 0 bytes hold no header length")) as caught:
         BinaryNetwork.open(target)
     assert caught.value.__notes__ == [f"while reading {target}"]
+
+
+def test_the_format_of_a_file_is_read_without_its_tensors(path, tmp_path):
+    """A file's format stands in its header; a file that is none is refused as when it is opened."""
+    assert format_of(path) == "liam.binary_network"
+    cut = tmp_path / "cut"
+    cut.write_bytes(path.read_bytes()[:-64])
+    assert format_of(cut) == "liam.binary_network"
+    cut.write_bytes(b"")
+    with pytest.raises(ModelFormatError, match="hold no header length"):
+        format_of(cut)

@@ -187,7 +187,7 @@ def test_excess_bits_are_ignored(level):
         np.testing.assert_array_equal(BinaryCodes(rows | poison, 70).distances(queries | poison, metric), want)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 40), nbits=st.integers(1, 200), density=st.floats(0, 1))
 def test_distances_are_metrics(level, seed, n, nbits, density):
     """Hamming and Jaccard distances are 0 for the same code, symmetric, and obey the triangle inequality."""

@@ -104,7 +104,7 @@ def test_empty_matrices(level):
     assert wide.threshold(np.empty((1, 0), np.uint64), np.array([0, 1, -1], np.int32)).tolist() == [[0b101]]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), m=st.integers(1, 20), n=st.integers(1, 40), nbits=st.integers(1, 200))
 def test_products_have_the_properties_of_inner_products(level, data, m, n, nbits):
     """A product is symmetric, changes sign with its argument, and has the parity and bounds of nbits."""

@@ -236,6 +236,4 @@ class PromotionMachine(RuleBasedStateMachine):
 
 
 TestPromotion = PromotionMachine.TestCase
-TestPromotion.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestPromotion.settings = settings(max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck))

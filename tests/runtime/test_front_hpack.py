@@ -60,7 +60,7 @@ async def server() -> AsyncIterator[Server]:
     await server.stop()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS)
 async def test_fields_are_read_as_they_were_written(server: Server, calls: list[Any]) -> None:
     """Whatever an encoder keeps in its table, codes or changes from call to call, the handler sees the same fields."""

@@ -35,7 +35,7 @@ async def test_an_empty_message_may_come_before_the_end(peer: Peer, path: str) -
     assert (reply.messages(), reply.status) == ([b""], OK)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.one_of(st.integers(0, 20), st.integers(0, 40_000)), min_size=1, max_size=12),
     frame=st.one_of(st.integers(1, 40), st.integers(100, 16384)),

@@ -6,14 +6,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.matrices import EPSILON, algebra, gaussian, refusal, sides
 
 
 class TestSpectralDecomposition:
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(1, 20))
     def test_recomposes_the_matrix(self, seed, size):
         """Values are SciPy's in descending order, vectors are orthonormal, and together they are the matrix."""
@@ -57,7 +56,6 @@ class TestSpectralDecomposition:
 
 
 class TestSvdCompress:
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), sides, sides, st.data())
     def test_is_the_best_approximation(self, seed, rows, columns, data):
         """The error is the tail of SciPy's singular values, which Eckart and Young show to be the least possible."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -23,7 +23,6 @@ class TestMatrixPower:
         assert result.dtype == np.float64
         np.testing.assert_array_equal(exact(result), expected)
 
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), sides, st.integers(1, 6))
     def test_negative_powers_undo_positive_ones(self, seed, size, exponent):
         """The power -k times the power k of a well conditioned matrix is the identity."""

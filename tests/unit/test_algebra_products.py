@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -63,7 +63,6 @@ class TestProducts:
         expected = [[int(left[r // p, c // q]) * int(right[r % p, c % q]) for c in range(n * q)] for r in range(m * p)]
         assert result.tolist() == expected
 
-    @settings(deadline=None)
     @given(st.data(), st.integers(1, 4), st.integers(1, 4))
     def test_kronecker_mixed_product(self, data, m, n):
         """Kronecker products multiply factor by factor: (A x B)(C x D) = AC x BD, exactly for integers."""

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.matrices import EPSILON, algebra, gaussian, refusal
 
 
 class TestSolve:
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 4))
     def test_agrees_with_scipy(self, seed, size, count):
         """Solutions of one and of many right-hand sides are those of SciPy and keep the shape of rhs."""
@@ -36,7 +35,6 @@ class TestSolve:
         result = algebra.solve_linear_system(scale * np.array([[2.0, 1.0], [1.0, 3.0]]), scale * np.array([3.0, 4.0]))
         np.testing.assert_allclose(result, [1, 1], rtol=1e-14)
 
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(2, 10), st.integers(-300, 300), st.data())
     def test_tells_inconsistent_from_consistent(self, seed, size, power, data):
         """Of a singular system, rhs in the range of the matrix has infinitely many solutions and any other has none."""

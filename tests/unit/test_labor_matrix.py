@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from liam_core import LaborIntelligenceEngine
@@ -33,7 +33,6 @@ class TestLaborMatrix:
         tensor = engine.ingest_labor_data({"productivity": 85.5, "efficiency": 92.3})
         np.testing.assert_array_equal(engine.compute_labor_matrix([tensor]), np.outer(tensor, tensor))
 
-    @settings(deadline=None)
     @given(st.lists(full_metric_sets, min_size=2, max_size=12))
     def test_several_tensors_give_the_sample_covariance(self, data):
         """Two or more tensors give NumPy's unbiased covariance (ddof 1), symmetric to the last bit."""
@@ -74,7 +73,6 @@ class TestLaborMatrix:
         tensor = np.full(8, 0.1)
         np.testing.assert_array_equal(engine.compute_labor_matrix([tensor] * 3), np.zeros((8, 8)))
 
-    @settings(deadline=None)
     @given(st.lists(st.lists(st.integers(-3, 3), min_size=8, max_size=8), min_size=2, max_size=14))
     def test_rank_is_that_of_the_metrics(self, rows):
         """Padding and rotation add nothing: the labor matrix has the rank of the metrics' exact covariance."""

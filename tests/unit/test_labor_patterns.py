@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from liam_core import LaborIntelligenceEngine
@@ -45,7 +45,6 @@ class TestPatterns:
         assert (patterns["trace"], patterns["determinant"], patterns["rank"]) == (15.0, 64.0, 4)
         assert (patterns["condition_number"], patterns["frobenius_norm"]) == (8.0, math.sqrt(85))
 
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(1, 20))
     def test_agrees_with_scipy(self, seed, size):
         """Eigenvalues, determinant, rank, condition and norm of random symmetric matrices are those of SciPy and NumPy."""
@@ -61,7 +60,6 @@ class TestPatterns:
         assert patterns["condition_number"] == pytest.approx(np.linalg.cond(matrix), rel=1e-8)
         assert patterns["frobenius_norm"] == pytest.approx(scipy.linalg.norm(matrix), rel=1e-14)
 
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(2, 12), st.data())
     def test_condition_is_over_the_nonzero_spectrum(self, seed, size, data):
         """Of a singular covariance the rank is found, the determinant is exactly zero and round-off is no divisor."""
@@ -103,7 +101,6 @@ class TestPatterns:
         np.testing.assert_array_equal(patterns["eigenvalues"], np.zeros(size))
         np.testing.assert_array_equal(patterns["explained_variance"], np.zeros(size))
 
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(1, 15))
     def test_dominant_patterns_are_the_fewest_that_reach_the_share(self, seed, size):
         """Patterns are unit eigenvectors of the leading eigenvalues; they explain 95 % and one fewer would not."""
@@ -122,7 +119,6 @@ class TestPatterns:
         """Nineteen of twenty equal components are exactly 95 %, whatever the last bit of the running sum."""
         assert self.analyze(np.eye(20))["dominant_patterns"].shape == (20, 19)
 
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(1, 12))
     def test_pattern_signs_are_fixed(self, seed, size):
         """The largest element of every pattern is positive, so two runs or two platforms agree on the sign."""
@@ -134,7 +130,6 @@ class TestPatterns:
         vectors = self.analyze([[1.0, -0.5], [-0.5, 1.0]])["dominant_patterns"]
         np.testing.assert_allclose(vectors[:, 0], [math.sqrt(0.5), -math.sqrt(0.5)], rtol=1e-15)
 
-    @settings(deadline=None)
     @given(st.integers(0, 2**32), st.integers(1, 10), st.integers(-900, 900))
     def test_scale_does_not_matter(self, seed, size, power):
         """Multiplying by a power of two, up to the ends of float64, scales the eigenvalues and changes nothing else."""

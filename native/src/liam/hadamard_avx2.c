@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Walsh-Hadamard transforms with AVX2: blocks of 8 vectors in registers. Within a vector, an element becomes its partner
- * plus itself, negated where it is the second of its pair.
+ * Walsh-Hadamard transforms with AVX2: blocks of 8 vectors in registers. Within a vector, an element becomes its
+ * partner plus itself, negated where it is the second of its pair. The first stage loads instead of permuting, as with
+ * AVX-512.
  */
 #include "hadamard_kernels.h"
 
@@ -12,11 +13,16 @@
 
 LIAM_AVX2_BEGIN
 
-LIAM_INLINE __m256 within_f32(__m256 v, size_t n) {
+LIAM_INLINE __m256 firsts(const void *p) { return _mm256_moveldup_ps(_mm256_loadu_ps(p)); }
+
+LIAM_INLINE __m256 seconds(const void *p) { return _mm256_movehdup_ps(_mm256_castpd_ps(_mm256_loadu_pd(p))); }
+
+LIAM_INLINE __m256 within_f32(const float *p, size_t n) {
     const __m256 second_1 = _mm256_setr_ps(0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f);
     const __m256 second_2 = _mm256_setr_ps(0.0f, 0.0f, -0.0f, -0.0f, 0.0f, 0.0f, -0.0f, -0.0f);
     const __m256 second_4 = _mm256_setr_ps(0.0f, 0.0f, 0.0f, 0.0f, -0.0f, -0.0f, -0.0f, -0.0f);
-    if (n > 1) v = _mm256_add_ps(_mm256_permute_ps(v, 0xb1), _mm256_xor_ps(v, second_1));
+    if (n == 1) return _mm256_loadu_ps(p);
+    __m256 v = _mm256_add_ps(firsts(p), _mm256_xor_ps(seconds(p), second_1));
     if (n > 2) v = _mm256_add_ps(_mm256_permute_ps(v, 0x4e), _mm256_xor_ps(v, second_2));
     if (n > 4) v = _mm256_add_ps(_mm256_permute2f128_ps(v, v, 1), _mm256_xor_ps(v, second_4));
     return v;
@@ -34,9 +40,10 @@ LIAM_INLINE __m256 within_f32(__m256 v, size_t n) {
 #define SCALAR liam_hadamard_scalar.f32
 #include "hadamard_passes.h"
 
-LIAM_INLINE __m256d within_f64(__m256d v, size_t n) {
+LIAM_INLINE __m256d within_f64(const double *p, size_t n) {
     const __m256d second_1 = _mm256_setr_pd(0.0, -0.0, 0.0, -0.0);
     const __m256d second_2 = _mm256_setr_pd(0.0, 0.0, -0.0, -0.0);
+    __m256d v = _mm256_loadu_pd(p);
     if (n > 1) v = _mm256_add_pd(_mm256_permute_pd(v, 0x5), _mm256_xor_pd(v, second_1));
     if (n > 2) v = _mm256_add_pd(_mm256_permute2f128_pd(v, v, 1), _mm256_xor_pd(v, second_2));
     return v;
@@ -62,8 +69,9 @@ LIAM_INLINE __m256i load_i32(const int32_t *x) { return _mm256_loadu_si256((cons
 
 LIAM_INLINE void store_i32(int32_t *x, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)x, v); }
 
-LIAM_INLINE __m256i within_i32(__m256i v, size_t n) {
-    if (n > 1) v = PAIR_I32(v, _mm256_shuffle_epi32(v, 0xb1), 0xaa);
+LIAM_INLINE __m256i within_i32(const int32_t *p, size_t n) {
+    if (n == 1) return load_i32(p);
+    __m256i v = PAIR_I32(_mm256_castps_si256(seconds(p)), _mm256_castps_si256(firsts(p)), 0xaa);
     if (n > 2) v = PAIR_I32(v, _mm256_shuffle_epi32(v, 0x4e), 0xcc);
     if (n > 4) v = PAIR_I32(v, _mm256_permute2x128_si256(v, v, 1), 0xf0);
     return v;
@@ -120,6 +128,13 @@ static void mix(float *low, float *high, size_t half, float factor) {
 LIAM_TARGET_END
 
 const hadamard_kernels liam_hadamard_avx2 = {
-    .f32 = transform_f32, .f64 = transform_f64, .i32 = transform_i32, .flip = flip, .scale = scale, .mix = mix,
+    .f32 = transform_f32,
+    .f64 = transform_f64,
+    .i32 = transform_i32,
+    .order_4 = liam_hadamard_order_4,
+    .order_8 = liam_hadamard_order_8,
+    .flip = flip,
+    .scale = scale,
+    .mix = mix,
 };
 #endif

@@ -8,7 +8,7 @@
  *   RADIX              vectors that a pass holds in registers: 8 or 16
  *   LOAD, STORE        for addresses aligned to elements
  *   ADD, SUB           of vectors
- *   WITHIN(v, n)       the stages of distances below n, which is at most LANES, in one vector
+ *   WITHIN(p, n)       the vector at p after the stages of distances below n, which is at most LANES
  *   SCALAR             the scalar level's transform
  *
  * A row is transformed in passes, each of which loads and stores every vector once. The first goes over blocks of RADIX
@@ -44,7 +44,7 @@ LIAM_INLINE void NAME(blocks_of)(const ELEMENT *x, size_t blocks, size_t x_strid
     for (size_t b = 0; b < blocks; b++) {
         VECTOR v[RADIX];
         LIAM_UNROLL
-        for (unsigned i = 0; i < count; i++) v[i] = WITHIN(LOAD(x + b * x_stride + i * LANES), LANES);
+        for (unsigned i = 0; i < count; i++) v[i] = WITHIN(x + b * x_stride + i * LANES, LANES);
         NAME(across)(v, count);
         LIAM_UNROLL
         for (unsigned i = 0; i < count; i++) STORE(out + b * out_stride + i * LANES, v[i]);
@@ -83,9 +83,12 @@ static void NAME(columns)(ELEMENT *x, size_t h, size_t count) {
     }
 }
 
-/* A row of more than one block. */
+/* A row of more than one block.
+ * Elements a multiple of 4096 bytes apart share a set of the first-level cache, which has 8 or 12 ways: with 16 of them
+ * every store would miss what its load brought, so that longer rows are transformed by 8. */
 static void NAME(row)(const ELEMENT *x, size_t n, ELEMENT *out) {
-    const size_t count = n / BLOCK < RADIX ? n / BLOCK : RADIX;
+    const size_t most = n * sizeof(ELEMENT) >= RADIX * 4096 ? 8 : RADIX;
+    const size_t count = n / BLOCK < most ? n / BLOCK : most;
     const size_t h = n / count;
     if (h == BLOCK) {
         NAME(blocks)(x, count, BLOCK, out, BLOCK, RADIX);
@@ -99,7 +102,7 @@ static void NAME(row)(const ELEMENT *x, size_t n, ELEMENT *out) {
 static void NAME(short_rows)(const ELEMENT *x, size_t rows, size_t n, size_t x_stride, ELEMENT *out,
                              size_t out_stride) {
     const size_t whole = x_stride == n && out_stride == n ? rows / (LANES / n) * (LANES / n) : 0;
-    for (size_t j = 0; j < whole * n; j += LANES) STORE(out + j, WITHIN(LOAD(x + j), n));
+    for (size_t j = 0; j < whole * n; j += LANES) STORE(out + j, WITHIN(x + j, n));
     SCALAR(x + whole * x_stride, rows - whole, n, x_stride, out + whole * out_stride, out_stride);
 }
 

@@ -16,12 +16,16 @@ typedef struct rotation {
     size_t n;
     size_t part;  /* the greatest power of two up to n */
     float factor; /* 1 / sqrt(part), exact where that is a power of two */
+    size_t steps;
 } rotation;
+
+/* How often elements are multiplied by signs and a part is transformed. */
+static size_t steps_of(size_t n) { return is_power_of_two(n) ? LIAM_ROTATION_ROUNDS : 2 * LIAM_ROTATION_ROUNDS; }
 
 int liam_rotation_bytes(size_t n, size_t *bytes) {
     if (bytes == NULL) return LIAM_ERR_NULL;
     if (n == 0 || n > LIAM_MAX_HADAMARD) return LIAM_ERR_SIZE;
-    return size_mul(words_of(n), LIAM_ROTATION_ROUNDS * sizeof(uint64_t), bytes) ? LIAM_OK : LIAM_ERR_OVERFLOW;
+    return size_mul(words_of(n), steps_of(n) * sizeof(uint64_t), bytes) ? LIAM_OK : LIAM_ERR_OVERFLOW;
 }
 
 int liam_rotation_prepare(size_t n, uint64_t seed, uint64_t *signs, size_t signs_bytes) {
@@ -32,14 +36,14 @@ int liam_rotation_prepare(size_t n, uint64_t seed, uint64_t *signs, size_t signs
     if (signs_bytes < needed) return LIAM_ERR_MEMORY;
     const size_t words = words_of(n);
     uint64_t state = seed;
-    for (size_t k = 0; k < LIAM_ROTATION_ROUNDS * words; k++) {
+    for (size_t k = 0; k < steps_of(n) * words; k++) {
         signs[k] = next_random(&state) & (k % words == words - 1 ? tail_mask(n) : UINT64_MAX);
     }
     return LIAM_OK;
 }
 
 static rotation plan(const uint64_t *signs, size_t n) {
-    rotation r = {liam_active()->hadamard, signs, n, 1, 1.0f};
+    rotation r = {liam_active()->hadamard, signs, n, 1, 1.0f, steps_of(n)};
     int halvings = 0;
     for (; r.part <= n / 2; r.part *= 2) halvings++;
     if (halvings % 2) r.factor = SQRT_HALF;
@@ -47,37 +51,35 @@ static rotation plan(const uint64_t *signs, size_t n) {
     return r;
 }
 
-static void transform(const rotation *r, float *x) {
-    r->kernels->f32(x, 1, r->part, r->part, x, r->part);
-    r->kernels->scale(x, r->part, r->factor);
+/* Transforms the part that a step is for: the first, then the last, and so on. */
+static void transform_part(const rotation *r, float *x, size_t step) {
+    float *part = step % 2 ? x + (r->n - r->part) : x;
+    r->kernels->f32(part, 1, r->part, r->part, part, r->part);
+    r->kernels->scale(part, r->part, r->factor);
 }
 
-static void mix_halves(const rotation *r, float *x) {
+/* What a step ends with if both parts were transformed. */
+static void mix_halves(const rotation *r, float *x, size_t step) {
     const size_t half = r->n / 2;
-    r->kernels->mix(x, x + (r->n - half), half, SQRT_HALF);
+    if (r->part != r->n && step % 2) r->kernels->mix(x, x + (r->n - half), half, SQRT_HALF);
 }
 
-static const uint64_t *signs_of(const rotation *r, size_t round) { return r->signs + round * words_of(r->n); }
+static const uint64_t *signs_of(const rotation *r, size_t step) { return r->signs + step * words_of(r->n); }
 
 static void apply_row(const rotation *r, const float *x, float *out) {
-    for (size_t round = 0; round < LIAM_ROTATION_ROUNDS; round++) {
-        r->kernels->flip(round == 0 ? x : out, signs_of(r, round), r->n, out);
-        transform(r, out);
-        if (r->part == r->n) continue;
-        transform(r, out + (r->n - r->part));
-        mix_halves(r, out);
+    for (size_t step = 0; step < r->steps; step++) {
+        r->kernels->flip(step == 0 ? x : out, signs_of(r, step), r->n, out);
+        transform_part(r, out, step);
+        mix_halves(r, out, step);
     }
 }
 
 static void invert_row(const rotation *r, const float *x, float *out) {
     for (size_t j = 0; j < r->n; j++) out[j] = x[j];
-    for (size_t round = LIAM_ROTATION_ROUNDS; round-- > 0;) {
-        if (r->part != r->n) {
-            mix_halves(r, out);
-            transform(r, out + (r->n - r->part));
-        }
-        transform(r, out);
-        r->kernels->flip(out, signs_of(r, round), r->n, out);
+    for (size_t step = r->steps; step-- > 0;) {
+        mix_halves(r, out, step);
+        transform_part(r, out, step);
+        r->kernels->flip(out, signs_of(r, step), r->n, out);
     }
 }
 

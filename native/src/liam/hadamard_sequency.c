@@ -1,65 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Walsh-Hadamard transforms in sequency order: a natural transform in the workspace, copied out in order.
- *
- * Natural output i belongs to place s with i = bit_reverse(s ^ s >> 1), so s = inverse_gray(bit_reverse(i)). Both ways
- * are linear over GF(2): the place of i ^ j is place(i) ^ place(j).
  */
 #include <string.h>
 
 #include "hadamard_rows.h"
+#include "hadamard_sequency.h"
 #include "kernels.h"
 
-#define SIDE 16
+/* Whose order rows are put in, and where the elements of short ones are: out[s] = natural[from[s]]. */
+typedef struct ordering {
+    const hadamard_kernels *level;
+    size_t n;
+    uint8_t from[SEQUENCY_TILE / 2];
+} ordering;
 
-/* The place in sequency order of natural output i, of n = 2^k. */
-static size_t place_of(size_t i, size_t n) {
-    size_t place = 0, bit = 0;
-    for (size_t mask = 1; mask < n; mask *= 2, i /= 2) { /* the lowest bit of i is the highest of the Gray code */
-        bit ^= i & 1;
-        place = place * 2 + bit;
-    }
-    return place;
+static ordering ordering_of(size_t n) {
+    ordering order = {.level = liam_active()->hadamard, .n = n};
+    for (size_t i = 0; i < n && n < SEQUENCY_TILE; i++) order.from[sequency_place(i, n)] = (uint8_t)i;
+    return order;
 }
 
-/* Copies a natural row of at least SIDE * SIDE elements in sequency order, by tiles of SIDE x SIDE: the elements whose
- * numbers i differ in their four highest and four lowest bits. Their places differ in the four lowest bits (and no
- * other) for the one, and in the four highest for the other, where all lower bits may be complemented too. So a tile is
- * SIDE runs of consecutive elements in both orders, and every cache line is touched once. */
-LIAM_INLINE void reorder_tiles(const char *natural, size_t n, char *out, size_t element_bytes) {
-    char tile[SIDE * SIDE * 8];
-    size_t from[SIDE], run[SIDE]; /* the high bits for each of the lowest places; the place of each of the low bits */
-    for (size_t a = 0; a < SIDE; a++) from[place_of(a * (n / SIDE), n)] = a;
-    for (size_t b = 0; b < SIDE; b++) run[b] = place_of(b, n);
-    for (size_t middle = 0; middle < n / SIDE; middle += SIDE) {
-        const size_t place = place_of(middle, n);
-        for (size_t a = 0; a < SIDE; a++) {
-            memcpy(tile + a * SIDE * element_bytes, natural + (a * (n / SIDE) + middle) * element_bytes,
-                   SIDE * element_bytes);
-        }
-        for (size_t b = 0; b < SIDE; b++) {
-            const size_t at = place ^ run[b];
-            char *to = out + at / SIDE * SIDE * element_bytes;
-            for (size_t j = 0; j < SIDE; j++) {
-                memcpy(to + j * element_bytes, tile + (from[j ^ at % SIDE] * SIDE + b) * element_bytes, element_bytes);
-            }
-        }
-    }
-}
-
-LIAM_INLINE void reorder(const char *natural, size_t n, char *out, size_t element_bytes) {
-    if (n >= SIDE * SIDE) {
-        reorder_tiles(natural, n, out, element_bytes);
+LIAM_INLINE void put_in_order(const ordering *order, const char *natural, char *out, size_t element_bytes) {
+    if (order->n >= SEQUENCY_TILE) {
+        (element_bytes == 4 ? order->level->order_4 : order->level->order_8)(natural, order->n, out);
     } else {
-        for (size_t i = 0; i < n; i++) {
-            memcpy(out + place_of(i, n) * element_bytes, natural + i * element_bytes, element_bytes);
+        for (size_t s = 0; s < order->n; s++) {
+            memcpy(out + s * element_bytes, natural + order->from[s] * element_bytes, element_bytes);
         }
     }
 }
 
 int liam_sequency_workspace_bytes(size_t n, size_t element_bytes, size_t *bytes) {
     if (bytes == NULL) return LIAM_ERR_NULL;
-    if (!is_power_of_two(n) || n > LIAM_MAX_HADAMARD || (element_bytes != 4 && element_bytes != 8)) return LIAM_ERR_SIZE;
+    if (!is_power_of_two(n) || n > LIAM_MAX_HADAMARD) return LIAM_ERR_SIZE;
+    if (element_bytes != 4 && element_bytes != 8) return LIAM_ERR_SIZE;
     return size_mul(n, element_bytes, bytes) ? LIAM_OK : LIAM_ERR_OVERFLOW;
 }
 
@@ -78,10 +53,10 @@ int liam_sequency_f32(const float *x, size_t rows, size_t n, size_t x_stride, fl
                       void *workspace, size_t workspace_bytes) {
     const int status = check(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x);
     if (status != LIAM_OK) return status;
-    const hadamard_kernels *level = liam_active()->hadamard;
+    const ordering order = ordering_of(n);
     for (size_t i = 0; i < rows; i++) {
-        level->f32(x + i * x_stride, 1, n, n, workspace, n);
-        reorder(workspace, n, (char *)(out + i * out_stride), sizeof *x);
+        order.level->f32(x + i * x_stride, 1, n, n, workspace, n);
+        put_in_order(&order, workspace, (char *)(out + i * out_stride), sizeof *x);
     }
     return LIAM_OK;
 }
@@ -90,10 +65,10 @@ int liam_sequency_f64(const double *x, size_t rows, size_t n, size_t x_stride, d
                       void *workspace, size_t workspace_bytes) {
     const int status = check(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x);
     if (status != LIAM_OK) return status;
-    const hadamard_kernels *level = liam_active()->hadamard;
+    const ordering order = ordering_of(n);
     for (size_t i = 0; i < rows; i++) {
-        level->f64(x + i * x_stride, 1, n, n, workspace, n);
-        reorder(workspace, n, (char *)(out + i * out_stride), sizeof *x);
+        order.level->f64(x + i * x_stride, 1, n, n, workspace, n);
+        put_in_order(&order, workspace, (char *)(out + i * out_stride), sizeof *x);
     }
     return LIAM_OK;
 }
@@ -102,10 +77,10 @@ int liam_sequency_i32(const int32_t *x, size_t rows, size_t n, size_t x_stride, 
                       void *workspace, size_t workspace_bytes) {
     const int status = check(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x);
     if (status != LIAM_OK) return status;
-    const hadamard_kernels *level = liam_active()->hadamard;
+    const ordering order = ordering_of(n);
     for (size_t i = 0; i < rows; i++) {
-        level->i32(x + i * x_stride, 1, n, n, workspace, n);
-        reorder(workspace, n, (char *)(out + i * out_stride), sizeof *x);
+        order.level->i32(x + i * x_stride, 1, n, n, workspace, n);
+        put_in_order(&order, workspace, (char *)(out + i * out_stride), sizeof *x);
     }
     return LIAM_OK;
 }

@@ -14,7 +14,7 @@ typedef struct network_layer {
     size_t nbits;   /* of its input */
     size_t outputs; /* neurons, or classes of the head */
     size_t panels;  /* offset of the prepared weights */
-    size_t first;   /* offset of the thresholds, or of the head's scale */
+    size_t first;   /* offset of the thresholds, or of the head's scale or table */
     size_t second;  /* offset of the head's bias */
 } network_layer;
 
@@ -29,7 +29,8 @@ struct liam_network {
     size_t block_rows;    /* rows that go through all layers together */
     size_t row_words;     /* of the widest row of bits */
     size_t workspace;     /* offset in scratch of what the products work in */
-    size_t scratch_bytes;
+    size_t scratch_bytes; /* two blocks of bits, a block of the head's inner products if it has a table, workspace */
+    size_t head_has_table;
     size_t hidden_layers;
     network_layer layers[LIAM_MAX_HIDDEN_LAYERS + 1]; /* hidden layers, then the head */
 };

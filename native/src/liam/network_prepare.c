@@ -51,9 +51,11 @@ static int plan_layer(const liam_network_spec *spec, size_t index, size_t nbits,
     }
     const int status = liam_xnor_prepared_bytes(layer->outputs, nbits, &panel_bytes);
     if (status != LIAM_OK) return status;
-    if (!reserve(end, panel_bytes, 1, &layer->panels) ||
-        !reserve(end, layer->outputs, sizeof(float), &layer->first) || /* int32_t thresholds are as large */
-        !reserve(end, is_head ? layer->outputs : 0, sizeof(float), &layer->second)) {
+    const int has_table = is_head && spec->table != NULL;
+    size_t values = layer->outputs; /* of float, or of int32_t thresholds, which are as large */
+    if ((has_table && !size_mul(layer->outputs, nbits + 1, &values)) ||
+        !reserve(end, panel_bytes, 1, &layer->panels) || !reserve(end, values, sizeof(float), &layer->first) ||
+        !reserve(end, is_head && !has_table ? layer->outputs : 0, sizeof(float), &layer->second)) {
         return LIAM_ERR_OVERFLOW;
     }
     return LIAM_OK;
@@ -71,6 +73,27 @@ static size_t layer_workspace(const liam_network *net) {
     return most;
 }
 
+/* Settles how many rows go through the layers together, and what they need of scratch. */
+static int plan_scratch(liam_network *net) {
+    /* Two buffers of bits, since a layer reads one and writes the other. Rows start on cache lines when they are at
+     * least that wide; narrow ones stay dense. */
+    const size_t row_bytes = 2 * net->row_words * sizeof(uint64_t);
+    net->block_rows = SCRATCH_TARGET / row_bytes / MIN_BLOCK_ROWS * MIN_BLOCK_ROWS;
+    if (net->block_rows > BLOCK_ROWS) net->block_rows = BLOCK_ROWS;
+    if (net->block_rows < MIN_BLOCK_ROWS) net->block_rows = MIN_BLOCK_ROWS;
+    size_t products = 0;
+    if (net->head_has_table && !size_mul(net->layers[net->hidden_layers].outputs, sizeof(int32_t), &products)) {
+        return LIAM_ERR_OVERFLOW;
+    }
+    if (!size_add(row_bytes, products, &net->workspace) ||
+        !size_mul(net->workspace, net->block_rows, &net->workspace) ||
+        !size_round_up(net->workspace, LIAM_ALIGNMENT, &net->workspace) ||
+        !size_add(net->workspace, layer_workspace(net), &net->scratch_bytes)) {
+        return LIAM_ERR_OVERFLOW;
+    }
+    return LIAM_OK;
+}
+
 /* Lays out the whole network from the sizes in the spec. */
 static int plan(const liam_network_spec *spec, liam_network *net) {
     if (spec == NULL) return LIAM_ERR_NULL;
@@ -84,6 +107,7 @@ static int plan(const liam_network_spec *spec, liam_network *net) {
     net->magic = NETWORK_MAGIC;
     net->features = spec->features;
     net->input_words = words_of(spec->input_bits);
+    net->head_has_table = spec->table != NULL;
     net->hidden_layers = spec->hidden_layers;
     net->row_words = net->input_words;
 
@@ -103,19 +127,7 @@ static int plan(const liam_network_spec *spec, liam_network *net) {
         if (index < spec->hidden_layers && words_of(nbits) > net->row_words) net->row_words = words_of(nbits);
     }
     net->bytes = end;
-
-    /* Two buffers of bits, since a layer reads one and writes the other. Rows start on cache lines when they are at
-     * least that wide; narrow ones stay dense. */
-    const size_t row_bytes = 2 * net->row_words * sizeof(uint64_t);
-    net->block_rows = SCRATCH_TARGET / row_bytes / MIN_BLOCK_ROWS * MIN_BLOCK_ROWS;
-    if (net->block_rows > BLOCK_ROWS) net->block_rows = BLOCK_ROWS;
-    if (net->block_rows < MIN_BLOCK_ROWS) net->block_rows = MIN_BLOCK_ROWS;
-    if (!size_mul(row_bytes, net->block_rows, &net->workspace) ||
-        !size_round_up(net->workspace, LIAM_ALIGNMENT, &net->workspace) ||
-        !size_add(net->workspace, layer_workspace(net), &net->scratch_bytes)) {
-        return LIAM_ERR_OVERFLOW;
-    }
-    return LIAM_OK;
+    return plan_scratch(net);
 }
 
 static int all_finite(const float *values, size_t count) {
@@ -132,11 +144,17 @@ static int all_within(const int32_t *values, size_t count, int32_t low, int32_t 
     return 1;
 }
 
+static int head_is_finite(const liam_network_spec *spec, const liam_network *net) {
+    if (spec->table != NULL) {
+        return all_finite(spec->table, spec->classes * (net->layers[net->hidden_layers].nbits + 1));
+    }
+    return all_finite(spec->scale, spec->classes) && all_finite(spec->bias, spec->classes);
+}
+
 /* Checks every value that the run will trust. The sizes have been checked. */
 static int check_values(const liam_network_spec *spec, const liam_network *net) {
-    if (spec->source == NULL || spec->thresholds == NULL || spec->scale == NULL || spec->bias == NULL) {
-        return LIAM_ERR_NULL;
-    }
+    if (spec->source == NULL || spec->thresholds == NULL) return LIAM_ERR_NULL;
+    if (spec->table == NULL && (spec->scale == NULL || spec->bias == NULL)) return LIAM_ERR_NULL;
     for (size_t index = 0; index < spec->hidden_layers; index++) {
         if (spec->layers[index].thresholds == NULL) return LIAM_ERR_NULL;
     }
@@ -151,8 +169,7 @@ static int check_values(const liam_network_spec *spec, const liam_network *net) 
         }
     }
     const int valid = all_within(spec->source, spec->input_bits, 0, (int32_t)(spec->features - 1)) &&
-                      all_finite(spec->thresholds, spec->input_bits) && all_finite(spec->scale, spec->classes) &&
-                      all_finite(spec->bias, spec->classes);
+                      all_finite(spec->thresholds, spec->input_bits) && head_is_finite(spec, net);
     return valid ? LIAM_OK : LIAM_ERR_VALUE;
 }
 
@@ -185,6 +202,17 @@ static void write_encoder(const liam_network_spec *spec, liam_network *net) {
     }
 }
 
+/* Writes what makes scores of the head's inner products. */
+static void write_head(const liam_network_spec *spec, liam_network *net) {
+    const network_layer *head = &net->layers[net->hidden_layers];
+    if (spec->table != NULL) {
+        memcpy((char *)net + head->first, spec->table, head->outputs * (head->nbits + 1) * sizeof(float));
+    } else {
+        memcpy((char *)net + head->first, spec->scale, head->outputs * sizeof(float));
+        memcpy((char *)net + head->second, spec->bias, head->outputs * sizeof(float));
+    }
+}
+
 int liam_network_prepare(const liam_network_spec *spec, liam_network *net, size_t net_bytes) {
     liam_network planned;
     int status = plan(spec, &planned);
@@ -199,15 +227,15 @@ int liam_network_prepare(const liam_network_spec *spec, liam_network *net, size_
     write_encoder(spec, net);
     for (size_t index = 0; index <= spec->hidden_layers; index++) {
         const network_layer *layer = &net->layers[index];
-        const int is_head = index == spec->hidden_layers;
-        const void *first = is_head ? (const void *)spec->scale : (const void *)spec->layers[index].thresholds;
         size_t stride;
         const uint64_t *weights = weights_of(spec, index, &stride);
         status = liam_xnor_prepare(weights, layer->outputs, layer->nbits, stride, (char *)net + layer->panels,
                                    layer->first - layer->panels);
         if (status != LIAM_OK) return status;
-        memcpy((char *)net + layer->first, first, layer->outputs * sizeof(float));
-        if (is_head) memcpy((char *)net + layer->second, spec->bias, layer->outputs * sizeof(float));
+        if (index < spec->hidden_layers) {
+            memcpy((char *)net + layer->first, spec->layers[index].thresholds, layer->outputs * sizeof(int32_t));
+        }
     }
+    write_head(spec, net);
     return LIAM_OK;
 }

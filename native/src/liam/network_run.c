@@ -39,8 +39,42 @@ static int64_t argmax(const char *scores, size_t count) {
     return label;
 }
 
+/* scores[i][c] = table[c][(dots[i][c] + nbits) / 2] */
+static void look_up(const network_layer *head, const float *table, const int32_t *dots, size_t rows, char *scores) {
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t c = 0; c < head->outputs; c++) {
+            const size_t position = i * head->outputs + c;
+            const size_t column = (size_t)((int64_t)dots[position] + (int64_t)head->nbits) / 2;
+            memcpy(scores + position * sizeof *table, table + c * (head->nbits + 1) + column, sizeof *table);
+        }
+    }
+}
+
+/* Scores of the rows of bits that the last hidden layer wrote. dots is used if the head has a table. */
+static void run_head(const kernels *table, const liam_network *net, const uint64_t *bits, size_t rows, int32_t *dots,
+                     char *scores, void *workspace) {
+    const network_layer *head = &net->layers[net->hidden_layers];
+    xnor_job job = job_of(net, net->hidden_layers, bits, rows, workspace);
+    job.out_stride = head->outputs;
+    if (net->head_has_table) {
+        job.out = dots;
+        table->xnor->dot(&job);
+        look_up(head, at(net, head->first), dots, rows, scores);
+    } else {
+        job.scale = at(net, head->first);
+        job.bias = at(net, head->second);
+        job.out = scores;
+        table->xnor->scale(&job);
+    }
+}
+
 static void run_block(const kernels *table, const liam_network *net, const char *x, size_t rows, char *label,
-                      char *scores, uint64_t *bits, uint64_t *next, void *workspace) {
+                      char *scores, void *scratch) {
+    const size_t block_words = net->block_rows * net->row_words;
+    uint64_t *bits = scratch;
+    uint64_t *next = bits + block_words;
+    int32_t *dots = (int32_t *)(void *)(next + block_words);
+    void *workspace = (char *)scratch + net->workspace;
     const encoder e = {
         .features = net->features,
         .words = net->input_words,
@@ -60,16 +94,10 @@ static void run_block(const kernels *table, const liam_network *net, const char 
         bits = job.out;
     }
 
-    const network_layer *head = &net->layers[net->hidden_layers];
-    xnor_job job = job_of(net, net->hidden_layers, bits, rows, workspace);
-    job.scale = at(net, head->first);
-    job.bias = at(net, head->second);
-    job.out = scores;
-    job.out_stride = head->outputs;
-    table->xnor->scale(&job);
-
+    run_head(table, net, bits, rows, dots, scores, workspace);
+    const size_t classes = net->layers[net->hidden_layers].outputs;
     for (size_t i = 0; i < rows; i++) {
-        const int64_t best = argmax(scores + i * head->outputs * sizeof(float), head->outputs);
+        const int64_t best = argmax(scores + i * classes * sizeof(float), classes);
         memcpy(label + i * sizeof best, &best, sizeof best);
     }
 }
@@ -77,14 +105,10 @@ static void run_block(const kernels *table, const liam_network *net, const char 
 void liam_network_run_on(const kernels *table, const liam_network *net, const void *x, size_t rows, void *label,
                          void *scores, void *scratch) {
     const size_t classes = net->layers[net->hidden_layers].outputs;
-    uint64_t *bits = scratch;
-    uint64_t *next = bits + net->block_rows * net->row_words;
-    void *workspace = (char *)scratch + net->workspace;
     for (size_t i = 0; i < rows; i += net->block_rows) {
         const size_t count = rows - i < net->block_rows ? rows - i : net->block_rows;
         run_block(table, net, (const char *)x + i * net->features * sizeof(float), count,
-                  (char *)label + i * sizeof(int64_t), (char *)scores + i * classes * sizeof(float), bits, next,
-                  workspace);
+                  (char *)label + i * sizeof(int64_t), (char *)scores + i * classes * sizeof(float), scratch);
     }
 }
 

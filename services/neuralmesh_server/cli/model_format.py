@@ -6,6 +6,7 @@ Nothing of a file is executed beyond what the node's own backends do when they l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server.cli import upstream
@@ -18,12 +19,21 @@ if TYPE_CHECKING:
 
 ONNX = "onnx"
 LIAM = "liam.binary_network"
+INDEX = "liam.binary_index"
+TRANSFORM = "liam.signal_transform"
 AUTO = "auto"
 
 LABEL_OUTPUT = "label"
 """Output that is compared with true labels unless another is named."""
 
 _LABEL_DATATYPES = frozenset({"INT64", "BYTES"})
+_BACKENDS = {
+    ONNX: ("onnx", "OnnxBackend"),
+    LIAM: ("liam", "LiamBackend"),
+    INDEX: ("liam_index", "IndexBackend"),
+    TRANSFORM: ("liam_transform", "TransformBackend"),
+}
+"""Module and class of the backend of each kind whose files can be opened here."""
 _HEADER_BYTES = 9
 _LARGEST_HEADER = 100_000_000
 
@@ -58,16 +68,15 @@ def inspect(files: Mapping[str, Path], kind: str) -> ModelFormat:
         kind = _guess(files)
     if kind == upstream.KIND:
         upstream.check(files)
-    if kind not in {ONNX, LIAM}:
+    if kind not in _BACKENDS:
         return ModelFormat(kind)
     from neuralmesh_server.inference.backends.backend import LoadError  # noqa: PLC0415 - the runtimes load only when needed
 
     try:
         signature = _backend(kind).load(files).signature
     except LoadError as error:
-        raise InvalidArgumentError(
-            "FIELD_INVALID", f"{error}; --kind names another kind, --unchecked pushes it anyway", field="files"
-        ) from error
+        hint = _import_hint(files) or "--kind names another kind, --unchecked pushes it anyway"
+        raise InvalidArgumentError("FIELD_INVALID", f"{error}; {hint}", field="files") from error
     return ModelFormat(
         kind,
         tuple((spec.name, spec.datatype, spec.shape) for spec in signature.inputs),
@@ -101,12 +110,30 @@ def _guess(files: Mapping[str, Path]) -> str:
     if len(files) == 1:
         ((name, path),) = files.items()
         if name.endswith(".safetensors") or _looks_like_safetensors(path):
-            return LIAM
+            return _profile(path)
     raise InvalidArgumentError(
         "FIELD_INVALID",
         f"the kind of {', '.join(sorted(files)[:3])} cannot be told from its content; name it with --kind",
         field="kind",
     )
+
+
+def _import_hint(files: Mapping[str, Path]) -> str:
+    """Return what to do with a model that nothing runs because its operators are QONNX's, or nothing."""
+    from neuralmesh_server.inference.backends.onnx_scan import ScanError, scan  # noqa: PLC0415 - as above
+    from neuralmesh_server.qonnx import dialect  # noqa: PLC0415
+
+    for name, path in files.items():
+        if not name.endswith(".onnx"):
+            continue
+        try:
+            operators = scan(path.read_bytes()).operators
+        except ScanError:
+            continue
+        found = sorted(kind for domain, kind in operators if domain in dialect.DOMAINS or kind in dialect.QONNX)
+        if found:
+            return f"it is a QONNX model ({', '.join(found)}): `neuralmesh import-qonnx {path}` makes a network of it"
+    return ""
 
 
 def _looks_like_safetensors(path: Path) -> bool:
@@ -116,11 +143,18 @@ def _looks_like_safetensors(path: Path) -> bool:
     return len(head) == _HEADER_BYTES and int.from_bytes(head[:8], "little") < _LARGEST_HEADER and head[8:] == b"{"
 
 
+def _profile(path: Path) -> str:
+    """Return the kind that a safetensors file names; that of networks where it names none, which says what is wrong."""
+    from liam_core import ModelFormatError  # noqa: PLC0415 - as above
+    from liam_core.storage import format_of  # noqa: PLC0415
+
+    try:
+        found = format_of(path)
+    except ModelFormatError:
+        return LIAM
+    return found if found in {INDEX, TRANSFORM} else LIAM
+
+
 def _backend(kind: str) -> Any:
-    if kind == ONNX:
-        from neuralmesh_server.inference.backends.onnx import OnnxBackend  # noqa: PLC0415 - as above
-
-        return OnnxBackend()
-    from neuralmesh_server.inference.backends.liam import LiamBackend  # noqa: PLC0415
-
-    return LiamBackend()
+    module, name = _BACKENDS[kind]
+    return getattr(import_module(f"neuralmesh_server.inference.backends.{module}"), name)()

@@ -16,6 +16,7 @@ from neuralmesh_server.cli import (
     certs,
     doctor,
     exit_codes,
+    import_qonnx,
     load,
     moves,
     policy,
@@ -53,6 +54,7 @@ app.command("registry")(services.registry)
 app.command("inference")(services.inference)
 app.command("metrics")(services.metrics)
 app.command("push")(push.push)
+app.command("import-qonnx")(import_qonnx.import_qonnx)
 app.command("models")(catalog.models)
 app.command("versions")(catalog.versions)
 app.command("show")(catalog.show)

@@ -29,7 +29,7 @@ def push(
     path: Annotated[
         Path | None, typer.Argument(metavar="[PATH]", exists=True, help="A file, or a folder with all its files.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="onnx, liam.binary_network, remote or any other; auto finds out.")] = "auto",
+    kind: Annotated[str, typer.Option(help="onnx, liam.binary_network, ..., or any other; auto finds out.")] = "auto",
     description: Annotated[str, typer.Option(metavar="TEXT", help="Description of the version.")] = "",
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A fact of your own; may be repeated.")

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from neuralmesh_server.demo import digits
+from neuralmesh_server.demo.stage import DemoError, check, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from rich.console import Console
@@ -29,10 +29,6 @@ MODEL = "digits"
 ALIAS = "production"
 LOOK_EVERY = 25
 """Labelled predictions between two looks at the live accuracy of a newly promoted version."""
-
-
-class DemoError(Exception):
-    """A step did not do what it says."""
 
 
 @dataclass(slots=True)
@@ -109,7 +105,7 @@ class Story:
             metadata={"data": "UCI handwritten digits, two thirds, seed 7"},
             reason="demo",
         )
-        _check(version.version == number, f"pushed version {version.version} instead of {number}")
+        check(version.version == number, f"pushed version {version.version} instead of {number}")
         self._say(f"version {number}: {version.kind}, {version.digest}")
 
     def _promote(self, version: int, reason: str) -> None:
@@ -123,7 +119,7 @@ class Story:
                 return False
             return bool(self.client.inference.model_metadata(MODEL, ALIAS).properties["version"] == str(version))
 
-        _until(serves, f"the node serves version {version} as {ALIAS}")
+        until(serves, f"the node serves version {version} as {ALIAS}")
 
     def _send(self, version: int, data: Digits) -> None:
         with self._progress() as progress:
@@ -134,7 +130,7 @@ class Story:
         """Send one held-out image and its true label; returns the id, what was predicted and what was true."""
         truth = int(data.held_out_labels[row])
         prediction = self.client.infer(MODEL, {"input": data.held_out_images[row : row + 1]})
-        _check(prediction.version == version, f"version {prediction.version} answered instead of {version}")
+        check(prediction.version == version, f"version {prediction.version} answered instead of {version}")
         label = int(prediction.outputs["label"][0])
         self.client.metrics.record_outcome(prediction.prediction_id, [truth])
         self.sent[version] = self.sent.get(version, 0) + 1
@@ -148,17 +144,17 @@ class Story:
             figures = self.client.metrics.list_version_metrics(MODEL)
             return any(item.version == version and item.outcomes == self.sent[version] for item in figures)
 
-        _until(counted, f"the metrics service has counted {self.sent[version]} outcomes of version {version}")
+        until(counted, f"the metrics service has counted {self.sent[version]} outcomes of version {version}")
         return self.client.metrics.get_version_metrics(MODEL, version)
 
     def _check_accuracy(self, version: int, floor: float) -> None:
         figures = self._figures(version)
-        _check(
+        check(
             figures.correct == self.expected[version],
             f"the metrics service counts {figures.correct} right answers, the caller saw {self.expected[version]}",
         )
         self._say(f"live accuracy {figures.accuracy:.3f} over {figures.outcomes} labelled predictions")
-        _check(figures.accuracy >= floor, f"version {version} is below {floor}")
+        check(figures.accuracy >= floor, f"version {version} is below {floor}")
 
     def _send_until_worse(self, version: int, baseline: int, data: Digits) -> str:
         """Send labelled images until the metrics service is sure that the version is worse; returns a wrong answer."""
@@ -190,18 +186,18 @@ class Story:
         answer = self.client.rollback(MODEL, alias=ALIAS, reason="live accuracy fell")
         self._await_serving(expected)
         took = time.perf_counter() - started
-        _check(answer.alias.state.version == expected, f"rolled back to {answer.alias.state.version}")
+        check(answer.alias.state.version == expected, f"rolled back to {answer.alias.state.version}")
         following = list(answer.alias.rollback_versions)
-        _check(following[:1] == [1], f"once more would give {following}")
+        check(following[:1] == [1], f"once more would give {following}")
         self._say(f"{ALIAS} is version {expected} again, {took * 1000:.0f} ms after the call; once more would give 1")
 
     def _trace(self, prediction_id: str, version: int) -> None:
         found = self.client.trace(prediction_id)
-        _check(found.version.version == version, f"the id names version {found.version.version}")
-        _check(len(found.promotions) == 1, f"{len(found.promotions)} alias moves are said to have been in force")
+        check(found.version.version == version, f"the id names version {found.version.version}")
+        check(len(found.promotions) == 1, f"{len(found.promotions)} alias moves are said to have been in force")
         event = found.promotions[0]
         stored = {file.path: self._stored_digest(file.digest) for file in found.version.files}
-        _check(
+        check(
             all(stored[file.path] == file.digest for file in found.version.files),
             "the stored bytes do not have the digest that the version names",
         )
@@ -229,7 +225,7 @@ class Story:
             table.add_column(name, justify="right", no_wrap=True)
         alias = self.client.registry.get_alias(MODEL, ALIAS)
         for figures in self.client.metrics.list_version_metrics(MODEL):
-            _check(
+            check(
                 figures.requests == self.sent[figures.version],
                 f"requests of version {figures.version} are missing",
             )
@@ -243,7 +239,7 @@ class Story:
                 f"{figures.latency_p99_seconds * 1e6:.0f} us",
                 f"{figures.size_bytes:,} B",
             )
-        _check(table.row_count == 3, f"the metrics service knows {table.row_count} versions")
+        check(table.row_count == 3, f"the metrics service knows {table.row_count} versions")
         self.console.print(table)
         self._say(f"* is {ALIAS}; latency is the node's own, from a request's bytes to its answer's, within 1.1 %")
 
@@ -277,17 +273,3 @@ def _signature() -> Any:
         ],
         label_output="label",
     )
-
-
-def _check(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not holds:
-        raise DemoError(otherwise)
-
-
-def _until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Ask again until a condition holds; a client has no other way to learn it."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise DemoError(f"{seconds:.0f} seconds passed and it is still not so that {what}")
-        time.sleep(0.02)

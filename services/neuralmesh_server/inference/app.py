@@ -16,7 +16,7 @@ from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference import compat, convert
 from neuralmesh_server.inference.access import NODE_RULES, RULES
 from neuralmesh_server.inference.answering import Answering
-from neuralmesh_server.inference.backends import liam, onnx, remote
+from neuralmesh_server.inference.backends import liam, liam_index, liam_transform, onnx, remote
 from neuralmesh_server.inference.backends.execution import Execution
 from neuralmesh_server.inference.evidence import convert_node
 from neuralmesh_server.inference.evidence.evidence import Evidence
@@ -34,6 +34,7 @@ from neuralmesh_server.inference.holding.store_node import NodeFolder
 from neuralmesh_server.inference.holding.store_replica import ReplicaFile
 from neuralmesh_server.inference.holding.store_unloaded import UnloadedFile
 from neuralmesh_server.inference.hot import Hot
+from neuralmesh_server.inference.hot_aside import Aside
 from neuralmesh_server.inference.model_health import ModelHealth
 from neuralmesh_server.inference.reporting.activity import Activity
 from neuralmesh_server.inference.reporting.link_metrics import GrpcMetrics
@@ -77,13 +78,16 @@ def backends(connections: Connections) -> dict[str, Backend]:
     return {
         onnx.KIND: onnx.OnnxBackend(),
         liam.KIND: liam.LiamBackend(),
+        liam_index.KIND: liam_index.IndexBackend(),
+        liam_transform.KIND: liam_transform.TransformBackend(),
         remote.KIND: remote.RemoteBackend(connections, asyncio.get_running_loop()),
     }
 
 
 def runtimes() -> dict[str, str]:
     """Return what runs the versions of each kind here, as receipts say it."""
-    return {onnx.KIND: onnx.runtime(), liam.KIND: liam.runtime()}
+    kinds = (liam.KIND, liam_index.KIND, liam_transform.KIND)
+    return {onnx.KIND: onnx.runtime(), **dict.fromkeys(kinds, liam.runtime())}
 
 
 class InferenceApp:
@@ -156,6 +160,7 @@ class InferenceApp:
         await self._upstreams.close()
         await self._client.close()
         self._run_threads.shutdown(cancel_futures=True)
+        self._aside.close()
         self._load_threads.shutdown(cancel_futures=True)
         self._folder.close()
         self._folder = None
@@ -181,6 +186,7 @@ class InferenceApp:
         self._serving = Serving()
         self._rollouts = RolloutActivity()
         self._lanes = Lanes(self._execution, RUN_THREADS)
+        self._aside = Aside(self._lanes)
         self._shadows = Shadows(self._rollouts)
         registry = GrpcRegistry(self._client, settings.node)
         self._activity = activity = Activity(
@@ -224,7 +230,7 @@ class InferenceApp:
             (oip.SERVICE, self._handler(activity, folder, access, fronted=fronted)),
             (NODE, self._node_handler(access)),
         ]
-        quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.answer} if fronted else None
+        quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.begin} if fronted else None
         self._server = Server(settings.server, services, access, quick)
         if fronted and self._server.front is not None:
             self._hot.attach(self._server.front)
@@ -278,6 +284,7 @@ class InferenceApp:
             issuer=issuer,
             node=self._settings.node,
             rings=self._receipts.ledger.rings,
+            aside=self._aside,
         )
         self._evidence.attach(self._hot)
         self._answering = Answering(

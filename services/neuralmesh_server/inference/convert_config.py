@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.serving import LoadedModel, Route, Snapshot
     from neuralmesh_server.inference.tensors import TensorSpec
 
-_DEFAULT_FILES = {"onnx": "model.onnx", "liam.binary_network": "model.safetensors"}
+_DEFAULT_FILES = {
+    "onnx": "model.onnx",
+    "liam.binary_index": "model.safetensors",
+    "liam.binary_network": "model.safetensors",
+    "liam.signal_transform": "model.safetensors",
+}
 _LARGEST = 2**31 - 1
 
 
@@ -46,7 +51,7 @@ def config(snapshot: Snapshot, route: Route) -> Any:
 def max_batch_size(loaded: LoadedModel) -> int:
     """Return the rows that a message has room for, 0 when not every tensor counts rows in its first dimension."""
     specs = (*loaded.signature.inputs, *loaded.signature.outputs)
-    if not specs or not all(spec.batched for spec in specs):
+    if not specs or loaded.runner.ragged or not all(spec.batched for spec in specs):
         return 0
     widths = (sum(_row_bytes(spec) for spec in side) for side in (loaded.signature.inputs, loaded.signature.outputs))
     return max(1, min(MAX_MESSAGE_BYTES // max(*widths, 1), _LARGEST))

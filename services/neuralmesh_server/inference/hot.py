@@ -1,8 +1,9 @@
 """The short way of plain requests: one call into C from a request's bytes to its answer's.
 
 It knows the routes that need nothing but a version: no rollout, no queue, no kept payloads. What it does not answer is
-answered by `answering`, which knows everything; both give the same answers. Belongs to the loop. A front that answers
-with the same routes in a thread of its own can be attached: it counts and keeps in blocks of its own.
+answered by `answering`, which knows everything; both give the same answers. A run that is foreseen but too long for the
+loop has a thread between the two halves of that call, where one is free at once. Belongs to the loop. A front that
+answers with the same routes in a thread of its own can be attached: it counts and keeps in blocks of its own.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import numpy as np
 
 from liam_core import oip
 from neuralmesh_server.errors import NeuralMeshError
-from neuralmesh_server.inference.backends.execution import quick_rows
+from neuralmesh_server.inference.backends.execution import foreseen_rows, quick_rows
 from neuralmesh_server.inference.evidence.receipts import Answerer, threshold
 from neuralmesh_server.inference.tensors import DTYPES
 from neuralmesh_server.prediction_id import PREFIX
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from neuralmesh_server.inference.backends.onnx import BoundRun
+    from neuralmesh_server.inference.hot_aside import Aside
     from neuralmesh_server.inference.reporting.activity import Activity
     from neuralmesh_server.inference.serving import LoadedModel, Route, Served, Serving, Snapshot
     from neuralmesh_server.inference.tensors import TensorSpec
@@ -45,13 +48,21 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A loaded version as the codec knows it, under the subject and the share of receipts that it had last."""
+    """A loaded version as the codec knows it, under the subject and the share of receipts that it had last.
+
+    Attributes:
+        quick: Most rows of a request that runs on the loop; what has more, and not more than `rows`, runs in a thread.
+        origin: The route that it was made for, or made anew.
+    """
 
     loaded: LoadedModel
     inputs: tuple[tuple[str, np.dtype[Any], bool, tuple[int, ...]], ...]
     outputs: tuple[tuple[str, np.dtype[Any]], ...]
     subject: bytes
     receipts: int
+    quick: int
+    rows: int
+    origin: Route
     route: oip.Route
     row: _Row | None
 
@@ -101,6 +112,7 @@ class Hot:
         node: Name of this node.
         rings: Memory for the counters of the receipts, the loop's and a front's, where they shall outlive the process.
         room: Most digest receipts that wait to be taken, of each.
+        aside: Where runs go that are foreseen and too long for the loop; None leaves them to the ordinary way.
     """
 
     def __init__(
@@ -112,6 +124,7 @@ class Hot:
         node: str,
         rings: Sequence[Any] = (None, None),
         room: int = RECEIPTS,
+        aside: Aside | None = None,
     ) -> None:
         self._serving = serving
         self._activity = activity
@@ -119,11 +132,13 @@ class Hot:
         self._node = node
         self._rings = rings
         self._room = room
+        self._aside = aside
         self._receipts = oip.Receipts(room, rings[0])
         self._answerers: dict[int, Answerer] = {}
         self._codec = self._make_codec(activity.kept, self._receipts)
         self._block, self._written = self._codec.block, self._codec.written
         self._call = oip.new_call()
+        self._idle_calls: list[Any] = []
         self._snapshot: Snapshot | None = None
         self._prepared: dict[int, _Prepared] = {}
         self._table = oip.Table({})
@@ -142,13 +157,27 @@ class Hot:
 
     def answer(self, data: bytes) -> bytes | None:
         """Return the answer to the bytes of a ModelInferRequest, or None when it takes the ordinary way."""
+        found = self._read(data)
+        if found is None or isinstance(found, bytes):
+            return found
+        return self._run(found, data) if self._call.rows <= found.quick else None
+
+    def begin(self, data: bytes) -> bytes | asyncio.Future[bytes | None] | None:
+        """Return what `answer` returns, or a future of it where the run goes on in a thread."""
+        found = self._read(data)
+        if found is None or isinstance(found, bytes):
+            return found
+        return self._run(found, data) if self._call.rows <= found.quick else self._run_aside(found, data)
+
+    def _read(self, data: bytes) -> bytes | _Prepared | None:
+        """Return the answer, or what is to run, or None when the request takes the ordinary way."""
         if self._serving.current is not self._snapshot:
             self._prepare()
         size = oip.answer(self._block, self._routes, self._call, data, len(data))
         if size > 0:
             answer: bytes = self._written[:size]
             return answer
-        return self._run(data) if size == oip.BEGUN else None
+        return self._prepared[self._call.route.owner] if size == oip.BEGUN else None
 
     def refresh(self) -> None:
         """Follow the current snapshot, and let go what is not in it any more.
@@ -169,22 +198,32 @@ class Hot:
         """Return what the owner of a receipt stands for, also when it is not loaded any more."""
         return self._answerers[owner]
 
-    def _run(self, data: bytes) -> bytes | None:
+    def _run(self, prepared: _Prepared, data: bytes) -> bytes | None:
         call = self._call
-        prepared = self._prepared[call.route.owner]
-        tensors, given = call.request.input, call.given
         if prepared.row is not None and call.rows == 1:
-            return self._run_row(prepared.row, data, tensors, given)
-        inputs: dict[str, NDArray[Any]] = {}
-        for index, (name, dtype, batched, shape) in enumerate(prepared.inputs):
-            # Views of the request, without a copy where they are aligned: runtimes may rely on that.
-            whole = (call.rows, *shape) if batched else shape
-            array: NDArray[Any] = np.ndarray(whole, dtype, data, tensors[given[index]].raw.at)
-            inputs[name] = array if array.flags.aligned else array.copy()
+            return self._run_row(prepared.row, data, call.request.input, call.given)
         try:
-            found = prepared.loaded.runner.run(inputs)
+            found = prepared.loaded.runner.run(_inputs(prepared, call, data))
         except NeuralMeshError:
             return None  # the ordinary way fails alike and says why
+        return self._finish(prepared, call, data, found)
+
+    def _run_aside(self, prepared: _Prepared, data: bytes) -> asyncio.Future[bytes | None] | None:
+        """Have a thread run what the codec has begun, which it finishes later: others are answered in between."""
+        assert self._aside is not None
+        call, run, inputs = self._call, prepared.loaded.runner.run, _inputs(prepared, self._call, data)
+
+        def done(found: Mapping[str, NDArray[Any]] | None) -> bytes | None:
+            answer = None if found is None else self._finish(prepared, call, data, found)
+            self._idle_calls.append(call)
+            return answer
+
+        answer = self._aside.run(prepared.origin, prepared.loaded, (call.rows, len(data)), lambda: run(inputs), done)
+        if answer is not None:
+            self._call = self._idle_calls.pop() if self._idle_calls else oip.new_call()
+        return answer
+
+    def _finish(self, prepared: _Prepared, call: Any, data: bytes, found: Mapping[str, NDArray[Any]]) -> bytes | None:
         results = []
         for name, dtype in prepared.outputs:
             array = found[name]
@@ -240,27 +279,31 @@ class Hot:
         """Return what the codec has to know of a version; None for one that it cannot serve."""
         served, share = route.served, threshold(route.policy.receipts.sample_ppm)
         loaded = served.loaded
+        quick = quick_rows(loaded)
+        # What waits for a thread may be joined with others that do.
+        aside = self._aside is not None and route.policy.batching is None
+        rows = foreseen_rows(loaded) if aside else quick
         held = self._prepared.get(loaded.activity.owner)
-        if held is not None and held.loaded is loaded:
-            if (held.subject, held.receipts) == (served.subject, share):
-                return held
-            return replace(
-                held, subject=served.subject, receipts=share, route=held.route.renewed(served.subject, share)
-            )
-        if not _is_servable(loaded):
+        if held is not None and held.loaded is loaded and rows:
+            if (held.subject, held.receipts, held.rows) == (served.subject, share, rows):
+                return held if held.origin is route else replace(held, origin=route)
+            renewed = held.route.renewed(served.subject, share, rows)
+            return replace(held, subject=served.subject, receipts=share, rows=rows, origin=route, route=renewed)
+        if not rows or not _is_servable(loaded):
             return None
         self._answerers[loaded.activity.owner] = Answerer(
             loaded.model, loaded.uid, loaded.version, loaded.digest, loaded.kind
         )
-        # Nothing but the rows is free in what is quick; see `quick_rows`.
+        # Nothing but the rows is free in what is foreseen; see `foreseen_rows`.
         inputs = tuple(
             (spec.name, DTYPES[spec.datatype], spec.batched, spec.shape[spec.batched :])
             for spec in loaded.signature.inputs
         )
         outputs = _typed(loaded.signature.outputs)
-        return _Prepared(loaded, inputs, outputs, served.subject, share, self._route(served, share), _row(loaded))
+        made = self._route(served, share, rows)
+        return _Prepared(loaded, inputs, outputs, served.subject, share, quick, rows, route, made, _row(loaded))
 
-    def _route(self, served: Served, share: int) -> oip.Route:
+    def _route(self, served: Served, share: int, rows: int) -> oip.Route:
         loaded = served.loaded
         network = getattr(loaded.runner, "network", None) if loaded.run_raw is not None else None
         if network is not None:
@@ -273,7 +316,7 @@ class Hot:
             outputs=_specs(loaded.signature.outputs),
             network=network,
             label=loaded.label_index,
-            max_rows=quick_rows(loaded),
+            max_rows=rows,
             subject=served.subject,
             stats=loaded.activity.stats,
             owner=loaded.activity.owner,
@@ -281,6 +324,17 @@ class Hot:
             bit_exact=loaded.runner.exact == "bits",
             issuer=f"{PREFIX}.{self._node}.",
         )
+
+
+def _inputs(prepared: _Prepared, call: Any, data: bytes) -> dict[str, NDArray[Any]]:
+    """Return views of a request, without a copy where they are aligned: runtimes may rely on that."""
+    tensors, given = call.request.input, call.given
+    inputs: dict[str, NDArray[Any]] = {}
+    for index, (name, dtype, batched, shape) in enumerate(prepared.inputs):
+        whole = (call.rows, *shape) if batched else shape
+        array: NDArray[Any] = np.ndarray(whole, dtype, data, tensors[given[index]].raw.at)
+        inputs[name] = array if array.flags.aligned else array.copy()
+    return inputs
 
 
 def _row(loaded: LoadedModel) -> _Row | None:
@@ -296,7 +350,6 @@ def _is_servable(loaded: LoadedModel) -> bool:
         and 0 < len(signature.inputs) <= oip.MAX_TENSORS
         and 0 < len(signature.outputs) <= oip.MAX_TENSORS
         and all(spec.supported for spec in (*_specs(signature.inputs), *_specs(signature.outputs)))
-        and quick_rows(loaded) > 0
     )
 
 

@@ -96,7 +96,9 @@ class InferenceServicer(Absent):
     async def model_infer(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """Run a version: bytes of a ModelInferRequest to bytes of a ModelInferResponse."""
         try:
-            answer = self._hot.answer(data)
+            answer = self._hot.begin(data)
+            if isinstance(answer, asyncio.Future):
+                answer = await answer
         except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
             await abort(context, defect(error, _INFER))
             return b""  # nobody sees it

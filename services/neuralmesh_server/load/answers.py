@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-EXACT_KINDS = frozenset({"liam.binary_network"})
+EXACT_KINDS = frozenset({"liam.binary_index", "liam.binary_network", "liam.signal_transform"})
 """Platforms, as ModelMetadata names them, whose outputs are the same bits on every machine and in every batch."""
 
 MOST_EXAMPLES = 5

@@ -7,18 +7,22 @@ what each costs, is in docs/adr/0007-native-front.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from liam_core import front
 from neuralmesh_server.settings import NATIVE
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
     import grpc
     from google.protobuf.descriptor import ServiceDescriptor
 
     from neuralmesh_server.settings import ServerSettings
+
+
+Quick: TypeAlias = "Callable[[bytes], bytes | asyncio.Future[bytes | None] | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,13 @@ class Offer:
     Attributes:
         contracts: Its services.
         handlers: What answers them, asked in this order.
-        quick: By the path of a unary method, what may answer a request's bytes at once; None leaves it to the handler.
-            Asked only for requests that the front's codec found valid and did not run.
+        quick: By the path of a unary method, what may answer a request's bytes at once, or by a future of the answer;
+            None leaves it to the handler. Asked only for requests that the front's codec found valid and did not run.
     """
 
     contracts: Sequence[ServiceDescriptor]
     handlers: Sequence[grpc.GenericRpcHandler]
-    quick: Mapping[str, Callable[[bytes], bytes | None]] = field(default_factory=dict)
+    quick: Mapping[str, Quick] = field(default_factory=dict)
 
 
 class Listener(Protocol):

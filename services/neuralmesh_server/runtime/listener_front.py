@@ -27,7 +27,7 @@ from neuralmesh_server.settings import SettingsError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from neuralmesh_server.runtime.listener import Offer
+    from neuralmesh_server.runtime.listener import Offer, Quick
     from neuralmesh_server.settings import ServerSettings
 
 MAX_HELD_BYTES = 2 * 1024**3
@@ -65,7 +65,7 @@ class _Details(NamedTuple):
 class _Method:
     path: str
     handler: grpc.RpcMethodHandler
-    quick: Callable[[bytes], bytes | None] | None
+    quick: Quick | None
 
 
 class FrontListener:
@@ -135,6 +135,8 @@ class FrontListener:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        for call in self._calls.values():  # those that a thread works on
+            _cancel(call)
         await asyncio.to_thread(self.front.stop, FAREWELL_SECONDS)
         loop.remove_reader(self.front.descriptor)
         while self._work_off():
@@ -171,6 +173,10 @@ class FrontListener:
         method, flags, data = self._methods[event.method], event.flags, data_of(event)
         if flags & BEGUN and method.quick is not None:
             answer = method.quick(data)
+            if isinstance(answer, asyncio.Future):
+                call = self._calls[event.call] = FrontCall(self.front, event)
+                answer.add_done_callback(partial(self._answered, method, call, data))
+                return
             if answer is not None:
                 if len(answer) > _SMALL:
                     FrontCall(self.front, event).answer(answer)
@@ -182,9 +188,25 @@ class FrontListener:
             self._refuse(call, _stopping())
             return
         self._calls[call.number] = call
-        work = self._serve(method, call, data, compressed=bool(flags & COMPRESSED))
+        self._start(method, call, data, compressed=bool(flags & COMPRESSED))
+
+    def _start(self, method: _Method, call: FrontCall, data: bytes, *, compressed: bool) -> None:
+        work = self._serve(method, call, data, compressed=compressed)
         call.task = asyncio.get_running_loop().create_task(work)
         call.task.add_done_callback(partial(self._over, call))  # also of one that is cancelled before it begins
+
+    def _answered(self, method: _Method, call: FrontCall, data: bytes, answer: asyncio.Future[bytes | None]) -> None:
+        """Take what a call was promised: its answer, or that its handler is to answer it."""
+        found = answer.result()
+        if found is None and not call.finished:
+            self._start(method, call, data, compressed=False)
+            return
+        del self._calls[call.number]
+        if found is not None:
+            if call.time_remaining() == 0:
+                self._expire(call)
+            call.answer(found)
+        call.over()
 
     def _tell(self, event: Any, kind: int) -> None:
         call = self._calls.get(event.call)
@@ -218,7 +240,7 @@ class FrontListener:
             with suppress(grpc.aio.AbortError):
                 await abort(call, error)
         except asyncio.CancelledError:
-            call.finish(grpc.StatusCode.CANCELLED.value[0], "the call was cancelled")
+            _cancel(call)
         except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
             self._refuse(call, defect(error, method.path))
         finally:
@@ -282,6 +304,10 @@ def _methods(offer: Offer) -> Iterator[tuple[str, int, grpc.RpcMethodHandler]]:
             if handler is not None:
                 kind = CallKind.STREAM if handler.request_streaming else CallKind.UNARY
                 yield path, _KINDS.get(path, kind), handler
+
+
+def _cancel(call: FrontCall) -> None:
+    call.finish(grpc.StatusCode.CANCELLED.value[0], "the call was cancelled")
 
 
 def _stopping() -> NeuralMeshError:

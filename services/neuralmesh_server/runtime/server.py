@@ -25,14 +25,14 @@ from neuralmesh_server.runtime.listener_grpc import GrpcListener
 from neuralmesh_server.settings import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     import grpc
     from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 
     from liam_core.front import Front
     from neuralmesh_server.runtime.access import Access
-    from neuralmesh_server.runtime.listener import Listener
+    from neuralmesh_server.runtime.listener import Listener, Quick
     from neuralmesh_server.settings import ServerSettings
 
 REFLECTION = Rule((READER,), anywhere=True)
@@ -60,7 +60,7 @@ class Server:
         settings: ServerSettings,
         services: Sequence[tuple[ServiceDescriptor, grpc.GenericRpcHandler]],
         access: Access | None = None,
-        quick: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
+        quick: Mapping[str, Quick] | None = None,
     ) -> None:
         self._access = access
         self._descriptors = [descriptor for descriptor, _ in services]

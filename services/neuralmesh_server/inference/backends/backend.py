@@ -67,6 +67,8 @@ class Model(Protocol):
         run_raw: For a model with one input of fixed width: raw elements and their rows to the raw elements of every
             output, in order. None when the backend has no such way.
         upstream: What answers instead of `run`, for a version that another server runs; None for all others.
+        ragged: Names of outputs whose first dimension counts other things than the rows of the inputs, although it is
+            free: requests of such a version are never joined.
     """
 
     signature: Signature
@@ -74,6 +76,7 @@ class Model(Protocol):
     predictable_cost: bool
     run_raw: Callable[[bytes | memoryview, int], tuple[bytes, ...]] | None
     upstream: Upstream | None
+    ragged: frozenset[str]
 
     def run(self, inputs: Mapping[str, NDArray[Any]], ending: Ending | None = None) -> dict[str, NDArray[Any]]:
         """Return all outputs by name.

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 INLINE_NS = 50_000
 """A run that is expected to take less stays on the loop: a thread costs about as much."""
 
+FORESEEN_NS = 50_000_000
+"""A run in a thread that is expected to take less needs no end: it is over before anybody could ask for one."""
+
 MEASURED_ROWS = 32
 """Most rows that the warm-up runs. Time may grow faster than rows, so what is measured is not carried beyond them,
 except for models that take raw rows, one like the other."""
@@ -100,14 +103,23 @@ class Execution:
 
 def quick_rows(loaded: LoadedModel) -> int:
     """Return the most rows of a request that runs on the loop, if all inputs have as many; 0 for none."""
+    return _rows_within(loaded, INLINE_NS)
+
+
+def foreseen_rows(loaded: LoadedModel) -> int:
+    """Return the most rows of a request whose run nobody has to end, wherever it runs; otherwise as `quick_rows`."""
+    return _rows_within(loaded, FORESEEN_NS)
+
+
+def _rows_within(loaded: LoadedModel, limit_ns: int) -> int:
     inputs = loaded.signature.inputs
     batched = [spec.batched for spec in inputs]
     foreseen = all(-1 not in spec.shape[1:] for spec in inputs) and (all(batched) or not any(batched))
-    if not loaded.runner.predictable_cost or not foreseen or loaded.cost_ns(1) >= INLINE_NS:
+    if not loaded.runner.predictable_cost or not foreseen or loaded.cost_ns(1) >= limit_ns:
         return 0
     most = UNLIMITED_ROWS if loaded.run_raw is not None or not any(batched) else MEASURED_ROWS
     if loaded.row_ns:
-        most = min(most, (INLINE_NS - 1 - loaded.base_ns) // loaded.row_ns)
+        most = min(most, (limit_ns - 1 - loaded.base_ns) // loaded.row_ns)
     return most
 
 

@@ -1,10 +1,14 @@
-"""Kind `liam.binary_network`: packed binary networks, run by LIAM in one C call a request."""
+"""Kind `liam.binary_network`: packed binary networks, run by LIAM in one C call a request.
+
+What all kinds that LIAM runs have in common stands here, too.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from liam_core import BinaryNetwork, ModelFormatError, capabilities
+from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.inference.backends.backend import LoadError
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
 
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.backends.ending import Ending
 
 KIND = "liam.binary_network"
+
+T = TypeVar("T")
 
 
 def runtime() -> str:
@@ -38,11 +44,11 @@ class LiamModel:
     predictable_cost: bool = True
     run_raw: Callable[[bytes | memoryview, int], tuple[bytes, ...]] | None
     upstream: Upstream | None = None
+    ragged: frozenset[str] = frozenset()
 
     def __init__(self, network: BinaryNetwork) -> None:
         self.network = network
-        said = network.describe()
-        self.signature = Signature(_specs(said["inputs"]), _specs(said["outputs"]))
+        self.signature = signature(network.describe())
         self.run_raw = network.run_bytes
         self._run = network.run
         self._input = self.signature.inputs[0].name
@@ -60,13 +66,29 @@ class LiamBackend:
     def load(self, files: Mapping[str, Path], ending: Ending | None = None) -> LiamModel:
         """Return the network in the version's one file; the file is not needed afterwards."""
         del ending
-        if len(files) != 1:
-            raise LoadError(f"a version of kind {KIND} has one file, this one has {len(files)}")
-        ((name, path),) = files.items()
-        try:
-            return LiamModel(BinaryNetwork.open(path))
-        except ModelFormatError as error:
-            raise LoadError(f"{name} is no valid {KIND} file: {error}") from error
+        return LiamModel(open_file(KIND, files, BinaryNetwork.open))
+
+
+def open_file(kind: str, files: Mapping[str, Path], read: Callable[[Path], T]) -> T:
+    """Return what is in a version's one file; raises LoadError."""
+    if len(files) != 1:
+        raise LoadError(f"a version of kind {kind} has one file, this one has {len(files)}")
+    ((name, path),) = files.items()
+    try:
+        return read(path)
+    except ModelFormatError as error:
+        raise LoadError(f"{name} is no valid {kind} file: {error}") from error
+
+
+def signature(said: Mapping[str, Any]) -> Signature:
+    """Return the signature in what a model of LIAM says of itself."""
+    return Signature(_specs(said["inputs"]), _specs(said["outputs"]))
+
+
+def refused(name: str, error: ValueError) -> InvalidArgumentError:
+    """Return the error of a request whose only input, of the right type and shape, a model of LIAM refuses."""
+    why = str(error).removeprefix("x: ")
+    return InvalidArgumentError("INPUT_INVALID", f"input {name!r} cannot be run: {why}", input=name)
 
 
 def _specs(items: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:

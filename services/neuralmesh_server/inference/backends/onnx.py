@@ -129,6 +129,7 @@ class OnnxModel:
     predictable_cost: bool
     run_raw: Callable[[bytes | memoryview, int], tuple[bytes, ...]] | None = None
     upstream: Upstream | None = None
+    ragged: frozenset[str] = frozenset()  # a graph does not say; `batching` finds out
 
     def __init__(self, session: Any, *, predictable_cost: bool = False, repeatable: bool = True) -> None:
         self.predictable_cost = predictable_cost

@@ -44,6 +44,7 @@ class RemoteModel:
     predictable_cost: bool = False
     run_raw: Callable[[bytes | memoryview, int], tuple[bytes, ...]] | None = None
     upstream: Upstream | None
+    ragged: frozenset[str] = frozenset()
 
     def __init__(self, signature: Signature, upstream: Upstream, exact: str) -> None:
         self.signature = signature

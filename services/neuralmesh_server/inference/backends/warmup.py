@@ -62,6 +62,8 @@ def check(model: Model, declared: Signature | None, ending: Ending | None = None
         _compare("input", declared.inputs, model.signature.inputs)
         _compare("output", declared.outputs, model.signature.outputs)
     label_index = _label_index(signature)
+    if label_index >= 0 and signature.label_output in model.ragged:
+        raise LoadError(f"label output {signature.label_output!r} does not have a label for each row")
     batched = all(spec.batched for spec in signature.inputs)
     one = _time(model, signature, 1, ending)
     many = one

@@ -102,6 +102,9 @@ def verify(model: Model, signature: Signature, path: Path, ending: Ending | None
     golden = read(path, signature)
     if not golden.expected or model.upstream is not None:  # another server is not asked before it is needed
         return
+    uneven = sorted(model.ragged & golden.expected.keys())
+    if uneven:
+        raise LoadError(f"{FILE} expects output {uneven[0]!r}, which does not have one row for each example")
     for first, last, inputs in _batches(golden, signature):
         try:
             outputs = model.run(inputs, ending)

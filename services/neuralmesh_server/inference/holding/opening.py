@@ -94,7 +94,7 @@ class Opening:
             label_index=checked.label_index,
             activity=self._activity.version(record.model, record.version, record.digest, uid),
             run_raw=runner.run_raw if checked.raw else None,
-            batching_exact=record.batching_exact,
+            batching_exact=record.batching_exact or bool(runner.ragged),
         )
         loaded.activity.holders.append(weakref.ref(loaded))
         return loaded

@@ -108,6 +108,16 @@ class Admission:
             if not reserved:
                 self.unreserve(model, want)
 
+    def admit_now(self, model: str, limits: Limits, want: Want) -> Admitted | None:
+        """Return what `admit` would return at once for a run in a thread; None where it would wait or refuse."""
+        if self._closed:
+            return None
+        lane = self._lane(model, limits)
+        if lane.share(want.version).threaded.first() is None and self._has_room(lane, want):
+            return self._grant(lane, want)
+        self._forget(lane)
+        return None
+
     def hasten(self, model: str, want: Want, level: int) -> None:
         """Let what waits by this very want, if it still does, wait at another level: behind who is there."""
         line = self._lanes[model].share(want.version).line(threaded=want.threaded)

@@ -14,7 +14,7 @@ from neuralmesh_server.errors import InternalError
 from neuralmesh_server.inference.traffic import joining
 from neuralmesh_server.inference.traffic.admission import MAX_BYTES, Admission
 from neuralmesh_server.inference.traffic.batching import Batches
-from neuralmesh_server.inference.traffic.lines import Want, level_of
+from neuralmesh_server.inference.traffic.lines import DEFAULT_LEVEL, Want, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,6 +112,22 @@ class Lanes:
             return Result(answer.outputs, answer.exact, answer.parameters)
         finally:
             place.release()
+
+    def place(self, policy: ModelPolicy, loaded: LoadedModel, rows: int, size: int, *, shared: bool) -> Admitted | None:
+        """Return a place for the run of a plain request in a thread, for who releases it; None where it has to wait.
+
+        What has to wait, for whatever reason, is for `run`. Arguments are those of `run`; `size` is the request's.
+        """
+        want = Want(
+            version=loaded.version,
+            level=DEFAULT_LEVEL,
+            threaded=True,
+            until=None,
+            cost_ns=loaded.cost_ns(rows),
+            size=size,
+            shared=shared,
+        )
+        return self._admission.admit_now(loaded.model, policy.limits, want)
 
     def close(self) -> None:
         """Refuse what waits with NOT_SERVING, since nothing of it ran, and all that comes; end what upstreams do."""

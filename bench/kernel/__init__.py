@@ -1,0 +1,1 @@
+"""The kernel's speed table: each operation beside its best peers and beside what the processor can at most."""

@@ -1,0 +1,1 @@
+"""The rows of the kernel's speed table, one module each."""
