@@ -216,11 +216,12 @@ static void write_head(const liam_network_spec *spec, liam_network *net) {
 int liam_network_prepare(const liam_network_spec *spec, liam_network *net, size_t net_bytes) {
     liam_network planned;
     int status = plan(spec, &planned);
-    if (status == LIAM_OK) status = check_values(spec, &planned);
     if (status != LIAM_OK) return status;
     if (net == NULL) return LIAM_ERR_NULL;
     if (!is_aligned(net, LIAM_ALIGNMENT)) return LIAM_ERR_ALIGNMENT;
     if (net_bytes < planned.bytes) return LIAM_ERR_MEMORY;
+    status = check_values(spec, &planned);
+    if (status != LIAM_OK) return status;
 
     *net = planned;
     write_encoder(spec, net);

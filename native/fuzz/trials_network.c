@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Trials of whole networks.
+ */
+#include <stdlib.h>
+
+#include "liam_trial.h"
+
+#define LAYERS 3
+
+/* A description, with operands for its arrays. */
+typedef struct plan {
+    liam_network_spec spec;
+    liam_layer_spec layers[LAYERS];
+    operand *source, *limits, *weights[LAYERS + 1], *thresholds[LAYERS], *scale, *bias;
+    wide bytes; /* of all weights, about */
+} plan;
+
+/* A count that must be there. */
+static size_t draw_some(trial *t, size_t limit) {
+    const size_t count = trial_count(t) + (size_t)!trial_chance(t, 30);
+    trial_rule(t, count != 0 && count <= limit, LIAM_ERR_SIZE);
+    return count;
+}
+
+/* The weights of a layer of `outputs` rows, also as they will be prepared. */
+static operand *draw_weights(trial *t, plan *p, size_t outputs, size_t nbits) {
+    const wide bytes = ((wide)outputs + 15) / 16 * 16 * (((wide)nbits + 63) / 64) * 8;
+    trial_fits(t, bytes);
+    p->bytes += bytes;
+    return trial_bits(t, IN, outputs, nbits);
+}
+
+static void draw_plan(trial *t, plan *p) {
+    *p = (plan){0};
+    liam_network_spec *s = &p->spec;
+    s->features = draw_some(t, INT32_MAX);
+    s->input_bits = draw_some(t, LIAM_MAX_NBITS);
+    s->hidden_layers = trial_chance(t, 30) ? LIAM_MAX_HIDDEN_LAYERS + 1 + trial_count(t) : trial_draw(t) % (LAYERS + 1);
+    trial_rule(t, s->hidden_layers <= LIAM_MAX_HIDDEN_LAYERS, LIAM_ERR_SIZE);
+    p->source = trial_below(trial_vector(t, IN, INT_POSITIONS, s->input_bits), s->features);
+    p->limits = trial_vector(t, IN, FLOATS, s->input_bits);
+    size_t nbits = s->input_bits;
+    for (size_t i = 0; i < s->hidden_layers && i < LAYERS; i++) {
+        liam_layer_spec *layer = &p->layers[i];
+        layer->outputs = draw_some(t, LIAM_MAX_NBITS);
+        p->weights[i] = draw_weights(t, p, layer->outputs, nbits);
+        p->thresholds[i] = trial_below(trial_vector(t, IN, INT_POSITIONS, layer->outputs), nbits + 1);
+        layer->weights_stride = p->weights[i]->stride;
+        nbits = layer->outputs;
+    }
+    s->classes = draw_some(t, LIAM_MAX_NBITS);
+    p->weights[LAYERS] = draw_weights(t, p, s->classes, nbits);
+    p->scale = trial_vector(t, IN, FLOATS, s->classes);
+    p->bias = trial_vector(t, IN, FLOATS, s->classes);
+    s->head_stride = p->weights[LAYERS]->stride;
+    s->layers = p->layers;
+    if (p->bytes > PTRDIFF_MAX / 2) t->either |= 1u << LIAM_ERR_OVERFLOW; /* the sum of all arrays */
+}
+
+/* Puts the operands' memory into the description. */
+static void fill_plan(plan *p) {
+    liam_network_spec *s = &p->spec;
+    s->source = p->source->at;
+    s->thresholds = p->limits->at;
+    for (size_t i = 0; i < s->hidden_layers && i < LAYERS; i++) {
+        p->layers[i].weights = p->weights[i]->at;
+        p->layers[i].thresholds = p->thresholds[i]->at;
+    }
+    s->head_weights = p->weights[LAYERS]->at;
+    s->scale = p->scale->at;
+    s->bias = p->bias->at;
+}
+
+static void network_bytes(trial *t) {
+    plan p;
+    draw_plan(t, &p);
+    for (size_t i = 0; i < t->count; i++) t->operands[i].is_null = 0; /* arrays are not looked at */
+    operand *bytes = trial_vector(t, OUT, LONGS, 1);
+    if (trial_ready(t)) trial_done(t, liam_network_bytes(&p.spec, bytes->at));
+}
+
+static void network_prepare(trial *t) {
+    plan p;
+    draw_plan(t, &p);
+    size_t needed = 0;
+    const int status = liam_network_bytes(&p.spec, &needed);
+    operand *net = trial_block(t, OUT, status, needed);
+    if (!trial_ready(t)) return;
+    fill_plan(&p);
+    trial_done(t, liam_network_prepare(&p.spec, net->at, net->bytes));
+}
+
+/* A network of few features and classes, which is the caller's to free. */
+static liam_network *make_network(trial *t, size_t features, size_t hidden, size_t classes) {
+    uint64_t words[70 * 2];
+    int32_t source[70], thresholds[70];
+    float limits[70], factors[70];
+    for (size_t i = 0; i < 70; i++) {
+        words[i] = trial_draw(t);
+        words[70 + i] = trial_draw(t);
+        source[i] = (int32_t)(words[i] % features);
+        thresholds[i] = (int32_t)(words[i] >> 8 & 15) - 8;
+        limits[i] = (float)(words[i] >> 16 & 7) - 4.0f;
+        factors[i] = (float)(words[i] >> 24 & 15) - 8.0f;
+    }
+    const liam_layer_spec layer = {words, 2, thresholds, hidden};
+    const liam_network_spec spec = {features, 67, source, limits, hidden != 0, &layer, words, 2, factors, factors, classes};
+    size_t bytes;
+    void *net = NULL;
+    if (liam_network_bytes(&spec, &bytes) != LIAM_OK || posix_memalign(&net, LIAM_ALIGNMENT, bytes) != 0) abort();
+    if (liam_network_prepare(&spec, net, bytes) != LIAM_OK) abort();
+    return net;
+}
+
+static void network_run(trial *t) {
+    const size_t rows = trial_count(t), features = 1 + trial_draw(t) % 40, classes = 1 + trial_draw(t) % 60;
+    liam_network *net = make_network(t, features, trial_draw(t) % 70, classes);
+    size_t needed = 0;
+    const int status = liam_network_scratch_bytes(net, &needed);
+    operand *x = trial_dense(t, IN, BYTES, rows, features * sizeof(float));
+    operand *label = trial_dense(t, OUT, BYTES, rows, sizeof(int64_t));
+    operand *scores = trial_dense(t, OUT, BYTES, rows, classes * sizeof(float));
+    operand *scratch = trial_block(t, SCRATCH, status, needed);
+    if (trial_ready(t)) {
+        trial_done(t, liam_network_run(net, x->at, rows, label->at, scores->at, scratch->at, scratch->bytes));
+    }
+    free(net);
+}
+
+const trial_subject trials_network[] = {TRIAL(network_bytes), TRIAL(network_prepare), TRIAL(network_run), {0}};
