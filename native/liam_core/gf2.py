@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liam_core.bits import check_bits, check_nbits, words_for
-from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer
+from liam_core.kernel import MAX_NBITS, aligned_bytes, call, ffi, lib, pointer
 
 __all__ = [
     "RowReduced",
@@ -197,8 +197,8 @@ def solve(a: Bits, b: Bits, nbits: int, b_nbits: int) -> Solution:
             gives.
     """
     check_bits("a", a, nbits, 2)
-    if type(b_nbits) is not int:
-        raise ValueError(f"b_nbits: want an int, got {b_nbits!r}")
+    if type(b_nbits) is not int or not 0 <= b_nbits <= MAX_NBITS:
+        raise ValueError(f"b_nbits: want an int within [0, {MAX_NBITS}], got {b_nbits!r}")
     check_bits("b", b, b_nbits, 2)
     m, words, width = len(a), words_for(nbits), words_for(b_nbits)
     if len(b) != m:

@@ -143,7 +143,7 @@ async def test_the_loop_answers_others_meanwhile(suite: Suite, node: InferenceAp
             answer = oip.ModelInferResponse.FromString(await call)
             assert answer.id == str(rows)
             assert list(answer.raw_output_contents) == expected(suite, rows)
-    assert gate.threads == {"infer"}
+    assert gate.threads == {"aside"}
 
 
 async def test_what_finds_no_thread_waits_where_all_wait(

@@ -14,7 +14,6 @@
  */
 #include <string.h>
 
-#include "gf2_basis.h"
 #include "gf2_space.h"
 
 typedef struct elimination {
@@ -60,10 +59,9 @@ static void load(elimination *e, const gf2_elimination *job) {
 static void find_pivots(elimination *e) {
     gf2_basis *basis = &e->basis;
     const size_t wanted = e->rows - e->rank < 64 ? e->rows - e->rank : 64;
-    basis->count = 0;
-    basis->pivots = 0;
+    gf2_basis_clear(basis);
     for (size_t i = 0; i < e->rows && basis->count < wanted; i++) {
-        if (!e->used[i] && e->words[i] != 0) gf2_basis_offer(basis, e->words[i], i);
+        if (!e->used[i] && e->words[i] != 0) e->kernels->offer(basis, e->words[i], i);
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The product in byte panels. b becomes panels once. Then strips of a, a group at a time, become blocks: depth by
- * depth, each tile of b, which stays in the first cache, is multiplied with all strips of the group, whose sums stay in
- * the second. At last the group's sums become rows.
+ * The product in byte panels, a group of b's columns after the other. The columns become panels once. Then strips of a,
+ * a group at a time, become blocks: depth by depth, each tile of b, which stays in the first cache, is multiplied with
+ * all strips of the group, whose sums stay in the second. At last the group's sums become rows.
  */
 #include "gf2_space.h"
 
@@ -15,39 +15,56 @@ static unsigned panels_for(size_t rows) {
     return panels;
 }
 
-void liam_gf2_multiply_panels(const gf2_panel_kernels *kernels, const gf2_product *job) {
-    gf2_product_space s;
-    if (!gf2_product_space_of(job->m, job->k, job->n, &s)) return;
-    uint8_t *const panels = job->workspace;
-    uint8_t *const blocks = panels + s.blocks;
-    uint8_t *const sums = panels + s.sums;
-    const size_t tile_step = s.depth * GF2_PANEL_BYTES;
-    const size_t blocks_step =
-        smaller(kernels->depth, words_of(job->k) * 8) * GF2_STRIP_PANELS * kernels->block_bytes;
-    kernels->pack(job->b, job->k, job->n, job->b_stride, panels, tile_step, s.depth);
+typedef struct product {
+    const gf2_panel_kernels *kernels;
+    const gf2_product *job;
+    gf2_product_space space;
+    size_t blocks_step;
+    uint8_t *panels;
+    uint8_t *blocks;
+    uint8_t *sums;
+} product;
 
-    for (size_t first = 0; first < job->m; first += s.strips * GF2_STRIP_ROWS) {
-        const size_t rows = smaller(s.strips * GF2_STRIP_ROWS, job->m - first);
-        const size_t strips = ceil_div(rows, GF2_STRIP_ROWS);
-        const uint64_t *a = job->a + first * job->a_stride;
-        gf2_tiles tiles = {.a = blocks, .a_step = blocks_step, .c_step = GF2_STRIP_BYTES, .count = strips,
-                           .panels = panels_for(rows)};
-        for (size_t d = 0; d < s.depth; d += kernels->depth) {
-            const size_t columns = smaller(kernels->depth * 8, job->k - d * 8);
-            tiles.depth = smaller(kernels->depth, s.depth - d);
-            tiles.accumulate = d != 0;
-            for (size_t i = 0; i < strips; i++) {
-                kernels->blocks(a + i * GF2_STRIP_ROWS * job->a_stride + d / 8,
-                                smaller(GF2_STRIP_ROWS, rows - i * GF2_STRIP_ROWS), columns, job->a_stride,
-                                blocks + i * blocks_step);
-            }
-            for (size_t j = 0; j < s.tiles; j++) {
-                tiles.b = panels + j * tile_step + d * GF2_PANEL_BYTES;
-                tiles.c = sums + j * strips * GF2_STRIP_BYTES;
-                kernels->tiles(&tiles);
-            }
+/* Rows first to first + rows, at most a group of strips, of the columns that are panels. */
+static void multiply_group(const product *p, size_t first, size_t rows, size_t column, size_t columns) {
+    const gf2_panel_kernels *kernels = p->kernels;
+    const gf2_product *job = p->job;
+    const size_t strips = ceil_div(rows, GF2_STRIP_ROWS), tile_count = ceil_div(columns, GF2_TILE_COLUMNS);
+    const uint64_t *a = job->a + first * job->a_stride;
+    gf2_tiles tiles = {.a = p->blocks, .a_step = p->blocks_step, .c_step = GF2_STRIP_BYTES, .count = strips,
+                       .panels = panels_for(rows)};
+    for (size_t d = 0; d < p->space.depth; d += kernels->depth) {
+        tiles.depth = smaller(kernels->depth, p->space.depth - d);
+        tiles.accumulate = d != 0;
+        for (size_t i = 0; i < strips; i++) {
+            kernels->blocks(a + i * GF2_STRIP_ROWS * job->a_stride + d / 8,
+                            smaller(GF2_STRIP_ROWS, rows - i * GF2_STRIP_ROWS),
+                            smaller(kernels->depth * 8, job->k - d * 8), job->a_stride,
+                            p->blocks + i * p->blocks_step);
         }
-        kernels->unpack(sums, strips * GF2_STRIP_BYTES, rows, job->n, job->out + first * job->out_stride,
-                        job->out_stride, NULL);
+        for (size_t j = 0; j < tile_count; j++) {
+            tiles.b = p->panels + (j * p->space.depth + d) * GF2_PANEL_BYTES;
+            tiles.c = p->sums + j * strips * GF2_STRIP_BYTES;
+            kernels->tiles(&tiles);
+        }
+    }
+    kernels->unpack(p->sums, strips * GF2_STRIP_BYTES, rows, columns,
+                    job->out + first * job->out_stride + column / 64, job->out_stride, NULL);
+}
+
+void liam_gf2_multiply_panels(const gf2_panel_kernels *kernels, const gf2_product *job) {
+    product p = {.kernels = kernels, .job = job, .panels = job->workspace};
+    if (!gf2_product_space_of(job->m, job->k, job->n, &p.space)) return;
+    p.blocks = p.panels + p.space.blocks;
+    p.sums = p.panels + p.space.sums;
+    p.blocks_step = smaller(kernels->depth, words_of(job->k) * 8) * GF2_STRIP_PANELS * kernels->block_bytes;
+    const size_t group_rows = p.space.strips * GF2_STRIP_ROWS, group_columns = p.space.tiles * GF2_TILE_COLUMNS;
+    for (size_t column = 0; column < job->n; column += group_columns) {
+        const size_t columns = smaller(group_columns, job->n - column);
+        kernels->pack(job->b + column / 64, job->k, columns, job->b_stride, p.panels,
+                      p.space.depth * GF2_PANEL_BYTES, p.space.depth);
+        for (size_t first = 0; first < job->m; first += group_rows) {
+            multiply_group(&p, first, smaller(group_rows, job->m - first), column, columns);
+        }
     }
 }

@@ -14,6 +14,7 @@
 #ifndef LIAM_GF2_PANELS_H
 #define LIAM_GF2_PANELS_H
 
+#include "gf2_basis.h"
 #include "gf2_kernels.h"
 
 #define GF2_PANEL_ROWS 8
@@ -56,6 +57,7 @@ typedef struct gf2_panel_kernels {
     /* The words of 64 columns: from points to the first panel's byte of the first of them. */
     void (*column)(const uint8_t *from, size_t panels, uint64_t *words);
     void (*tiles)(const gf2_tiles *job);
+    gf2_offer_fn *offer;
 } gf2_panel_kernels;
 
 /* The drivers: gf2_kernels.multiply and .eliminate in terms of these. */

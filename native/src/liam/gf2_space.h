@@ -9,12 +9,14 @@
 #include "liam.h"
 #include "sizes.h"
 
-/* Strips of c that one pass over b serves: their sums stay in the second-level cache. */
-#define GF2_GROUP_STRIPS 8
+/* Strips of c that one pass over b serves, and tiles of b that are panels at a time: with 4096 rows of b, panels, sums
+ * and blocks fit a second-level cache of 1.5 MB. */
+#define GF2_GROUP_STRIPS 16
+#define GF2_GROUP_TILES 16
 
 /* A product: b as panels, the blocks of a group of strips, and their sums. */
 typedef struct gf2_product_space {
-    size_t tiles;  /* of n columns */
+    size_t tiles;  /* in a group */
     size_t depth;  /* panels of k rows, even */
     size_t strips; /* in a group */
     size_t blocks; /* offsets; panels are at 0 */
@@ -47,6 +49,7 @@ static inline size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0);
 static inline int gf2_product_space_of(size_t m, size_t k, size_t n, gf2_product_space *s) {
     size_t at, panels, block_depth;
     s->tiles = ceil_div(n, GF2_TILE_COLUMNS);
+    if (s->tiles > GF2_GROUP_TILES) s->tiles = GF2_GROUP_TILES;
     s->depth = ceil_div(k, GF2_PANEL_ROWS);
     s->depth += s->depth % 2;
     s->strips = ceil_div(m, GF2_STRIP_ROWS);

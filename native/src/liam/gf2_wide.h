@@ -97,4 +97,39 @@ static void column(const uint8_t *from, size_t panels, uint64_t *words) {
     }
 }
 
+/* The sums of the words of a and of b. */
+LIAM_INLINE void sums_of(__m512i a, __m512i b, uint64_t *sum_a, uint64_t *sum_b) {
+    const __m512i pairs = _mm512_xor_si512(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    const __m256i four = _mm256_xor_si256(_mm512_castsi512_si256(pairs), _mm512_extracti64x4_epi64(pairs, 1));
+    const __m128i two = _mm_xor_si128(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    *sum_a = (uint64_t)_mm_cvtsi128_si64(two);
+    *sum_b = (uint64_t)_mm_extract_epi64(two, 1);
+}
+
+/* As gf2_basis_offer, eight members at a time. */
+static void offer(gf2_basis *basis, uint64_t word, size_t row) {
+    const size_t count = basis->count;
+    const __m512i words = _mm512_set1_epi64((long long)word);
+    __m512i reduced = _mm512_setzero_si512(), sums = _mm512_setzero_si512();
+    for (size_t k = 0; k < count; k += 8) {
+        const __mmask8 added = _mm512_test_epi64_mask(words, _mm512_load_si512(basis->pivot + k));
+        reduced = _mm512_mask_xor_epi64(reduced, added, reduced, _mm512_load_si512(basis->reduced + k));
+        sums = _mm512_mask_xor_epi64(sums, added, sums, _mm512_load_si512(basis->sum + k));
+    }
+    uint64_t rest, sum;
+    sums_of(reduced, sums, &rest, &sum);
+    rest ^= word;
+    sum ^= UINT64_C(1) << count;
+    if (rest == 0) return;
+    const __m512i rests = _mm512_set1_epi64((long long)rest), own = _mm512_set1_epi64((long long)sum);
+    const __m512i pivot = _mm512_set1_epi64((long long)(rest & (0 - rest)));
+    for (size_t k = 0; k < count; k += 8) {
+        const __m512i member = _mm512_load_si512(basis->reduced + k), its_sum = _mm512_load_si512(basis->sum + k);
+        const __mmask8 added = _mm512_test_epi64_mask(member, pivot);
+        _mm512_store_si512(basis->reduced + k, _mm512_mask_xor_epi64(member, added, member, rests));
+        _mm512_store_si512(basis->sum + k, _mm512_mask_xor_epi64(its_sum, added, its_sum, own));
+    }
+    gf2_basis_append(basis, rest, sum, row);
+}
+
 #endif

@@ -21,30 +21,45 @@ LIAM_INLINE float sum_of(__m512 lanes) {
     return rescore_result(_mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1))));
 }
 
-/* Scores s to s + rows. Columns past the width are zeros, which change no sum: none of them is ever -0. */
-LIAM_INLINE void score_bits_of(const rescore_job *job, size_t s, unsigned rows) {
-    const size_t words = words_of(job->width);
-    const __m512 sign = _mm512_set1_ps(-0.0f);
-    const uint64_t *row[GROUP];
+/* Sixteen terms, negated where `minus` has ones. */
+LIAM_INLINE __m512 signed_terms(__m512 terms, uint64_t minus) {
+    return _mm512_mask_xor_ps(terms, (__mmask16)minus, terms, _mm512_set1_ps(-0.0f));
+}
+
+LIAM_INLINE const uint64_t *row_at(const rescore_job *job, size_t s) {
+    const size_t position = (size_t)job->positions[s];
+    return job->panels + position / LIAM_PANEL * words_of(job->width) * LIAM_PANEL + position % LIAM_PANEL;
+}
+
+/* Scores s to s + rows. The words of a row lie in as many cache lines, so those of the rows to come, from `next` on, are
+ * prefetched. Columns past the width are zeros, which change no sum: none of them is ever -0. */
+LIAM_INLINE void score_bits_of(const rescore_job *job, size_t s, size_t next, unsigned rows) {
+    const size_t full = job->width / 64;
+    const uint64_t *row[GROUP], *later[GROUP];
     __m512 sum[GROUP];
     LIAM_UNROLL
     for (unsigned r = 0; r < rows; r++) {
-        const size_t position = (size_t)job->positions[s + r];
-        row[r] = job->panels + position / LIAM_PANEL * words * LIAM_PANEL + position % LIAM_PANEL;
+        row[r] = row_at(job, s + r);
+        later[r] = row_at(job, next + r);
         sum[r] = _mm512_setzero_ps();
     }
-    for (size_t w = 0; w < words; w++) {
-        uint64_t minus[GROUP];
+    for (size_t w = 0; w < full; w++) {
         LIAM_UNROLL
-        for (unsigned r = 0; r < rows; r++) minus[r] = ~row[r][w * LIAM_PANEL];
-        for (size_t j = w * 64; j < w * 64 + 64 && j < job->width; j += RESCORE_LANES) {
-            const __mmask16 valid = (__mmask16)low_bits(job->width - j);
-            const __m512 terms = _mm512_maskz_loadu_ps(valid, job->query + j);
+        for (unsigned r = 0; r < rows; r++) _mm_prefetch((const char *)(later[r] + w * LIAM_PANEL), _MM_HINT_T0);
+        LIAM_UNROLL
+        for (unsigned j = 0; j < 64; j += RESCORE_LANES) {
+            const __m512 terms = _mm512_loadu_ps(job->query + w * 64 + j);
             LIAM_UNROLL
             for (unsigned r = 0; r < rows; r++) {
-                sum[r] = _mm512_add_ps(sum[r], _mm512_mask_xor_ps(terms, (__mmask16)minus[r], terms, sign));
-                minus[r] >>= RESCORE_LANES;
+                sum[r] = _mm512_add_ps(sum[r], signed_terms(terms, ~row[r][w * LIAM_PANEL] >> j));
             }
+        }
+    }
+    for (size_t j = full * 64; j < job->width; j += RESCORE_LANES) {
+        const __m512 terms = _mm512_maskz_loadu_ps((__mmask16)low_bits(job->width - j), job->query + j);
+        LIAM_UNROLL
+        for (unsigned r = 0; r < rows; r++) {
+            sum[r] = _mm512_add_ps(sum[r], signed_terms(terms, ~row[r][full * LIAM_PANEL] >> (j % 64)));
         }
     }
     LIAM_UNROLL
@@ -73,8 +88,10 @@ LIAM_INLINE void score_f32_of(const rescore_job *job, size_t s, unsigned rows) {
 
 static void score_bits(const rescore_job *job) {
     size_t s = 0;
-    for (; s + GROUP <= job->c; s += GROUP) score_bits_of(job, s, GROUP);
-    for (; s < job->c; s++) score_bits_of(job, s, 1);
+    for (; s + GROUP <= job->c; s += GROUP) {
+        score_bits_of(job, s, s + 2 * GROUP <= job->c ? s + GROUP : s, GROUP);
+    }
+    for (; s < job->c; s++) score_bits_of(job, s, s, 1);
 }
 
 static void score_f32(const rescore_job *job) {

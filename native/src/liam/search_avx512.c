@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Distances and scans with AVX-512 VPOPCNTDQ. All visit the database panel by panel, in the order of memory, and compare
- * each panel with all queries while it is in the first-level cache.
+ * Distances and scans with AVX-512 VPOPCNTDQ. All visit the database in the order of memory, and compare what is in the
+ * first-level cache with all queries of a block.
  */
 #include "search_kernels.h"
 #include "tile_avx512.h"
@@ -11,6 +11,10 @@
 /* The database is prefetched one stretch ahead, a stretch at a time. Half of it, twice of it, and a distance of more
  * than one stretch were all slower from memory. */
 #define STRETCH_BYTES 2048
+
+/* Panels that stay in the first-level cache while a block of queries passes: enough of them that a row of a matrix is
+ * written some cache lines at a time. Scans write nothing and take one by one. */
+#define GROUP_BYTES (16 * 1024)
 
 typedef enum finisher { TO_HAMMING16, TO_HAMMING32, TO_JACCARD, SCAN_HAMMING, SCAN_JACCARD } finisher;
 
@@ -112,58 +116,71 @@ LIAM_INLINE void prefetch(const uint64_t *memory, size_t bytes) {
     for (size_t at = 0; at < bytes; at += 64) _mm_prefetch((const char *)memory + at, _MM_HINT_T0);
 }
 
-LIAM_INLINE void visit(const pass *to, finisher kind) {
+/* Panels p to end with queries i to i + rows. */
+LIAM_INLINE void strip(const pass *to, finisher kind, size_t i, size_t p, size_t end, unsigned rows) {
+    for (; p < end; p++) tile(to, kind, i, p, rows);
+}
+
+/* Panels p to end with all queries. */
+LIAM_INLINE void group(const pass *to, finisher kind, size_t p, size_t end) {
     const size_t m = to->job->m;
-    const size_t batched = m / TILE_ROWS * TILE_ROWS;
+    size_t i = 0;
+    for (; i + TILE_ROWS <= m; i += TILE_ROWS) strip(to, kind, i, p, end, TILE_ROWS);
+    if (m - i >= 4) {
+        strip(to, kind, i, p, end, 4);
+        i += 4;
+    }
+    if (m - i >= 2) {
+        strip(to, kind, i, p, end, 2);
+        i += 2;
+    }
+    if (m - i >= 1) strip(to, kind, i, p, end, 1);
+}
+
+LIAM_INLINE size_t at_least_one(size_t count) { return count == 0 ? 1 : count; }
+
+LIAM_INLINE void write_all(const pass *to, finisher kind) {
     const size_t panels = (to->job->n + LIAM_PANEL - 1) / LIAM_PANEL;
-    const size_t panel_words = words_of(to->job->nbits) * LIAM_PANEL;
+    const size_t panel_bytes = words_of(to->job->nbits) * LIAM_PANEL * sizeof(uint64_t);
+    const size_t step = at_least_one(GROUP_BYTES / panel_bytes);
+    for (size_t p = 0; p < panels; p += step) group(to, kind, p, panels - p < step ? panels : p + step);
+}
+
+LIAM_INLINE void scan_all(search_scan *scan, finisher kind) {
+    const pass to = {.job = &scan->job, .scan = scan};
+    const size_t panels = (scan->job.n + LIAM_PANEL - 1) / LIAM_PANEL;
+    const size_t panel_words = words_of(scan->job.nbits) * LIAM_PANEL;
     const size_t panel_bytes = panel_words * sizeof(uint64_t);
-    const size_t stretch = panel_bytes < STRETCH_BYTES ? STRETCH_BYTES / panel_bytes : 1; /* panels */
+    const size_t stretch = at_least_one(STRETCH_BYTES / panel_bytes); /* panels */
     const size_t stretch_bytes = panel_bytes < STRETCH_BYTES ? stretch * panel_bytes : STRETCH_BYTES;
     size_t next = 0;
     for (size_t p = 0; p < panels; p++) {
         if (p == next && panels - p >= 2 * stretch) {
             next += stretch;
-            prefetch(to->job->panels + next * panel_words, stretch_bytes);
+            prefetch(scan->job.panels + next * panel_words, stretch_bytes);
         }
-        for (size_t i = 0; i < batched; i += TILE_ROWS) tile(to, kind, i, p, TILE_ROWS);
-        size_t i = batched;
-        if (m - i >= 4) {
-            tile(to, kind, i, p, 4);
-            i += 4;
-        }
-        if (m - i >= 2) {
-            tile(to, kind, i, p, 2);
-            i += 2;
-        }
-        if (m - i >= 1) tile(to, kind, i, p, 1);
+        group(&to, kind, p, p + 1);
     }
 }
 
 static void write_hamming16(const search_job *job, void *out, size_t out_stride) {
     const pass to = {.job = job, .out = out, .out_stride = out_stride};
-    visit(&to, TO_HAMMING16);
+    write_all(&to, TO_HAMMING16);
 }
 
 static void write_hamming32(const search_job *job, void *out, size_t out_stride) {
     const pass to = {.job = job, .out = out, .out_stride = out_stride};
-    visit(&to, TO_HAMMING32);
+    write_all(&to, TO_HAMMING32);
 }
 
 static void write_jaccard(const search_job *job, void *out, size_t out_stride) {
     const pass to = {.job = job, .out = out, .out_stride = out_stride};
-    visit(&to, TO_JACCARD);
+    write_all(&to, TO_JACCARD);
 }
 
-static void scan_hamming(search_scan *scan) {
-    const pass to = {.job = &scan->job, .scan = scan};
-    visit(&to, SCAN_HAMMING);
-}
+static void scan_hamming(search_scan *scan) { scan_all(scan, SCAN_HAMMING); }
 
-static void scan_jaccard(search_scan *scan) {
-    const pass to = {.job = &scan->job, .scan = scan};
-    visit(&to, SCAN_JACCARD);
-}
+static void scan_jaccard(search_scan *scan) { scan_all(scan, SCAN_JACCARD); }
 
 LIAM_TARGET_END
 

@@ -13,6 +13,10 @@
 /* Activations that a pass over all panels may keep in the second-level cache. */
 #define BLOCK_BYTES (256 * 1024)
 
+/* Panels that stay in the first-level cache while a block of rows passes: enough of them that a row's results are
+ * written some cache lines at a time. */
+#define GROUP_BYTES (16 * 1024)
+
 LIAM_AVX512_BEGIN
 
 /* Sixteen inner products from two vectors of popcounts. */
@@ -53,12 +57,17 @@ LIAM_INLINE void product(const xnor_job *job, epilogue kind) {
     const size_t batched = job->m / TILE_ROWS * TILE_ROWS;
     size_t block = BLOCK_BYTES / (words * sizeof(uint64_t)) / TILE_ROWS * TILE_ROWS;
     if (block == 0) block = TILE_ROWS;
+    size_t group = GROUP_BYTES / (words * LIAM_PANEL * sizeof(uint64_t));
+    if (group == 0) group = 1;
 
     if (kind == TO_BITS) clear_last_words(job);
     for (size_t first = 0; first < batched; first += block) {
         const size_t last = batched - first < block ? batched : first + block;
-        for (size_t p = 0; p < panels; p++) {
-            for (size_t i = first; i < last; i += TILE_ROWS) tile(job, kind, i, p, TILE_ROWS, 1);
+        for (size_t p = 0; p < panels; p += group) {
+            const size_t end = panels - p < group ? panels : p + group;
+            for (size_t i = first; i < last; i += TILE_ROWS) {
+                for (size_t q = p; q < end; q++) tile(job, kind, i, q, TILE_ROWS, 1);
+            }
         }
     }
     size_t i = batched;

@@ -160,6 +160,7 @@ class InferenceApp:
         await self._upstreams.close()
         await self._client.close()
         self._run_threads.shutdown(cancel_futures=True)
+        self._aside.close()
         self._load_threads.shutdown(cancel_futures=True)
         self._folder.close()
         self._folder = None
@@ -185,6 +186,7 @@ class InferenceApp:
         self._serving = Serving()
         self._rollouts = RolloutActivity()
         self._lanes = Lanes(self._execution, RUN_THREADS)
+        self._aside = Aside(self._lanes)
         self._shadows = Shadows(self._rollouts)
         registry = GrpcRegistry(self._client, settings.node)
         self._activity = activity = Activity(
@@ -282,7 +284,7 @@ class InferenceApp:
             issuer=issuer,
             node=self._settings.node,
             rings=self._receipts.ledger.rings,
-            aside=Aside(self._run_threads, self._lanes),
+            aside=self._aside,
         )
         self._evidence.attach(self._hot)
         self._answering = Answering(

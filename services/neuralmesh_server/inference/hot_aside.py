@@ -1,17 +1,20 @@
 """Runs of plain requests in threads: those that are foreseen, too long for the loop, and too short to need an end.
 
-Only what may run at once runs here, in the place that `lanes` would give it; everything else waits where all wait.
+Only what may run at once runs here, in the place that `lanes` would give it; everything else waits where all wait. The
+threads are its own: what an executor does around each piece of work costs as much as everything else on this way.
 Belongs to the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
     from neuralmesh_server.inference.serving import LoadedModel, Route
     from neuralmesh_server.inference.traffic.lanes import Lanes
@@ -20,16 +23,17 @@ T = TypeVar("T")
 
 
 class Aside:
-    """Runs one piece of work in a thread and hands its result back to the loop.
+    """Runs pieces of work in threads and hands their results back to the loop.
 
     Args:
-        threads: What runs it.
-        lanes: What says whether one is free.
+        lanes: What says whether there is a place for one.
     """
 
-    def __init__(self, threads: Executor, lanes: Lanes) -> None:
-        self._threads = threads
+    def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._running = 0
 
     def run(
         self,
@@ -55,6 +59,7 @@ class Aside:
         answer: asyncio.Future[bytes | None] = loop.create_future()
 
         def finish(result: T | None) -> None:
+            self._running -= 1
             place.release()
             made = done(None if answer.done() else result)
             if not answer.done():
@@ -62,11 +67,29 @@ class Aside:
 
         def run() -> None:
             result: Any = None
-            try:
+            with suppress(Exception):  # the ordinary way fails alike and says why
                 result = work()
-            finally:  # what failed is told by the ordinary way, which fails alike
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(finish, result)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(finish, result)
 
-        self._threads.submit(run)
+        self._running += 1
+        if self._running > len(self._threads):  # as many as there may be places at most
+            thread = threading.Thread(target=_serve, args=(self._work,), name=f"aside_{len(self._threads)}")
+            self._threads.append(thread)
+            thread.start()
+        self._work.put(run)
         return answer
+
+    def close(self) -> None:
+        """End the threads, when what they do is done; waits for them."""
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+
+def _serve(work: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (piece := work.get()) is not None:
+        piece()
+        del piece  # it holds a request
