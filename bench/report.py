@@ -90,11 +90,12 @@ class Report:
         if self.quick:
             self.say("this was a quick run: its figures say that the rows work, and no more")
 
-    def table(self) -> list[str]:
-        """Return the figures beside their targets as a table in Markdown."""
+    def table(self, *, named: bool = False) -> list[str]:
+        """Return the figures beside their targets as a table in Markdown; with the rows' names if wanted."""
         lines = ["| measure | measured | target |", "|---|---:|---:|"]
-        for checks in self.checks.values():
-            lines += [f"| {check.what} | {check.measured_text} | {check.target_text} |" for check in checks]
+        for name, checks in self.checks.items():
+            of = f"`{name}` " if named else ""
+            lines += [f"| {of}{check.what} | {check.measured_text} | {check.target_text} |" for check in checks]
         return [*lines, *(f"| {name} | could not be measured | |" for name in self.failures)]
 
     def output(self) -> str:

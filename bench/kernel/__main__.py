@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             report.failures["stopping"] = str(error)
     report.close(time.monotonic() - started)
     if options.write:
-        write(PAGE, "\n".join(["", *report.table(), "", report.output()]), _mark(options.level))
+        write(PAGE, "\n".join(["", *report.table(named=True), "", report.output()]), _mark(options.level))
     if report.missed:
         sys.exit(1)
 

@@ -16,7 +16,7 @@ from liam_core.arguments import integer, real_scalar
 from liam_core.bits import check_array, check_bits, words_for
 from liam_core.kernel import call, ffi, lib, pointer
 from liam_core.shares import in_threads, shares
-from liam_core.xnor import prepare_rows
+from liam_core.xnor import prepare_rows, product_workspace
 
 __all__ = ["BinaryCodes", "Matches", "Metric", "Neighbours", "rescore_vectors"]
 
@@ -101,7 +101,8 @@ class BinaryCodes:
             row_popcounts = pointer("uint32_t[]", self._row_popcounts())
             status = lib.liam_search_jaccard(*operands, row_popcounts, pointer("float[]", out), self._rows)
         elif metric == "dot":
-            status = lib.liam_xnor_dot(*operands, pointer("int32_t[]", out), self._rows)
+            room = product_workspace(len(queries), self._rows, self._nbits)
+            status = lib.liam_xnor_dot(*operands, pointer("int32_t[]", out), self._rows, *room)
         elif out.dtype == np.uint16:
             status = lib.liam_search_hamming16(*operands, pointer("uint16_t[]", out), self._rows)
         else:

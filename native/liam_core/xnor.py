@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from liam_core.bits import check_array, check_bits, output, words_for
 from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer, workspace
 
-__all__ = ["XnorWeights", "prepare_rows", "xnor_dot"]
+__all__ = ["XnorWeights", "prepare_rows", "product_workspace", "xnor_dot"]
 
 
 def prepare_rows(name: str, rows: NDArray[np.uint64], nbits: int) -> NDArray[np.uint8]:
@@ -111,15 +111,20 @@ class XnorWeights:
         return pointer("uint64_t[]", a), len(a), a.shape[1], self._prepared, self._rows, self._nbits
 
     def _workspace(self, rows: int) -> tuple[object, int]:
-        size = ffi.new("size_t *")
-        call("a", lib.liam_xnor_workspace_bytes(rows, self._rows, self._nbits, size))
-        return (workspace(size[0]), size[0]) if size[0] else (ffi.NULL, 0)
+        return product_workspace(rows, self._rows, self._nbits)
 
     def _check_parameter(self, name: str, values: object, dtype: type[np.generic]) -> None:
         check_array(name, values, (dtype,), 1)
         assert isinstance(values, np.ndarray)
         if len(values) != self._rows:
             raise ValueError(f"{name}: want {self._rows} values, got {len(values)}")
+
+
+def product_workspace(rows: int, columns: int, nbits: int) -> tuple[object, int]:
+    """Return memory for a product of so many rows and columns to work in, and its size, as the kernel takes them."""
+    size = ffi.new("size_t *")
+    call("workspace", lib.liam_xnor_workspace_bytes(rows, columns, nbits, size))
+    return (workspace(size[0]), size[0]) if size[0] else (ffi.NULL, 0)
 
 
 def xnor_dot(a: NDArray[np.uint64], weights: NDArray[np.uint64], nbits: int) -> NDArray[np.int32]:

@@ -136,6 +136,7 @@ def test_at_other_levels_the_table_is_only_shown(targets, missed, capsys):
     assert said.count(">= 6  MISSED") == (2 if targets else 0)
     assert said.count(OURS) == 4
     assert "| work a second | 3 |" in "\n".join(report.table())
+    assert "| `one` work a second | 3 |" in "\n".join(report.table(named=True))
 
 
 def test_a_page_holds_the_output_of_several_tables(tmp_path):

@@ -213,6 +213,12 @@ static void blocks(const uint64_t *bits, size_t rows, size_t nbits, size_t strid
     }
 }
 
+static void fetch(const uint64_t *bits, size_t rows, size_t words, size_t stride) {
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t w = 0; w < words; w += 8) _mm_prefetch((const char *)(bits + i * stride + w), _MM_HINT_T1);
+    }
+}
+
 LIAM_INLINE __m256i table(const uint8_t *at) { return _mm256_broadcastsi128_si256(load_half(at)); }
 
 /* Up to half a strip of half a tile. */
@@ -269,7 +275,7 @@ static void tiles(const gf2_tiles *job) {
 LIAM_TARGET_END
 
 static const gf2_panel_kernels kernels = {.block_bytes = BLOCK_BYTES, .depth = DEPTH, .pack = pack, .unpack = unpack,
-                                          .blocks = blocks, .column = column, .tiles = tiles, .offer = gf2_basis_offer};
+                                          .blocks = blocks, .column = column, .tiles = tiles, .offer = gf2_basis_offer, .fetch = fetch};
 
 static void multiply(const gf2_product *job) { liam_gf2_multiply_panels(&kernels, job); }
 

@@ -135,7 +135,7 @@ static void tiles(const gf2_tiles *job) {
 LIAM_TARGET_END
 
 static const gf2_panel_kernels kernels = {.block_bytes = BLOCK_BYTES, .depth = DEPTH, .pack = pack, .unpack = unpack,
-                                          .blocks = blocks, .column = column, .tiles = tiles, .offer = offer};
+                                          .blocks = blocks, .column = column, .tiles = tiles, .offer = offer, .fetch = fetch};
 
 static void multiply(const gf2_product *job) { liam_gf2_multiply_panels(&kernels, job); }
 

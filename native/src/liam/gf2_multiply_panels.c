@@ -25,31 +25,54 @@ typedef struct product {
     uint8_t *sums;
 } product;
 
-/* Rows first to first + rows, at most a group of strips, of the columns that are panels. */
+/* A part of the rows that a conversion is about to touch. */
+typedef struct rows_ahead {
+    const uint64_t *bits;
+    size_t rows;
+    size_t words;
+    size_t stride;
+} rows_ahead;
+
+/* Asks for share j of count of the rows. */
+static void fetch(const gf2_panel_kernels *kernels, const rows_ahead *ahead, size_t j, size_t count) {
+    const size_t from = ahead->rows * j / count, to = ahead->rows * (j + 1) / count;
+    kernels->fetch(ahead->bits + from * ahead->stride, to - from, ahead->words, ahead->stride);
+}
+
+/* Rows first to first + rows, at most a group of strips, of the columns that are panels. Tiles compute much and read
+ * little, so meanwhile the rows of the next conversions are fetched. */
 static void multiply_group(const product *p, size_t first, size_t rows, size_t column, size_t columns) {
     const gf2_panel_kernels *kernels = p->kernels;
     const gf2_product *job = p->job;
     const size_t strips = ceil_div(rows, GF2_STRIP_ROWS), tile_count = ceil_div(columns, GF2_TILE_COLUMNS);
     const uint64_t *a = job->a + first * job->a_stride;
-    gf2_tiles tiles = {.a = p->blocks, .a_step = p->blocks_step, .c_step = GF2_STRIP_BYTES, .count = strips,
+    uint64_t *out = job->out + first * job->out_stride + column / 64;
+    const rows_ahead a_ahead = {.bits = a + (first + rows < job->m ? rows * job->a_stride : 0),
+                                .rows = smaller(rows, job->m - first - rows),
+                                .words = words_of(job->k),
+                                .stride = job->a_stride};
+    const rows_ahead out_ahead = {.bits = out, .rows = rows, .words = words_of(columns), .stride = job->out_stride};
+    gf2_tiles tiles = {.a_step = p->blocks_step, .c_step = GF2_STRIP_BYTES, .count = strips,
                        .panels = panels_for(rows)};
+    for (size_t i = 0; i < strips; i++) {
+        kernels->blocks(a + i * GF2_STRIP_ROWS * job->a_stride, smaller(GF2_STRIP_ROWS, rows - i * GF2_STRIP_ROWS),
+                        job->k, job->a_stride, p->blocks + i * p->blocks_step);
+    }
     for (size_t d = 0; d < p->space.depth; d += kernels->depth) {
+        tiles.a = p->blocks + d * GF2_STRIP_PANELS * kernels->block_bytes;
         tiles.depth = smaller(kernels->depth, p->space.depth - d);
         tiles.accumulate = d != 0;
-        for (size_t i = 0; i < strips; i++) {
-            kernels->blocks(a + i * GF2_STRIP_ROWS * job->a_stride + d / 8,
-                            smaller(GF2_STRIP_ROWS, rows - i * GF2_STRIP_ROWS),
-                            smaller(kernels->depth * 8, job->k - d * 8), job->a_stride,
-                            p->blocks + i * p->blocks_step);
-        }
         for (size_t j = 0; j < tile_count; j++) {
+            if (d + kernels->depth >= p->space.depth) {
+                fetch(kernels, &a_ahead, j, tile_count);
+                fetch(kernels, &out_ahead, j, tile_count);
+            }
             tiles.b = p->panels + (j * p->space.depth + d) * GF2_PANEL_BYTES;
             tiles.c = p->sums + j * strips * GF2_STRIP_BYTES;
             kernels->tiles(&tiles);
         }
     }
-    kernels->unpack(p->sums, strips * GF2_STRIP_BYTES, rows, columns,
-                    job->out + first * job->out_stride + column / 64, job->out_stride, NULL);
+    kernels->unpack(p->sums, strips * GF2_STRIP_BYTES, rows, columns, out, job->out_stride, NULL);
 }
 
 void liam_gf2_multiply_panels(const gf2_panel_kernels *kernels, const gf2_product *job) {
@@ -57,7 +80,7 @@ void liam_gf2_multiply_panels(const gf2_panel_kernels *kernels, const gf2_produc
     if (!gf2_product_space_of(job->m, job->k, job->n, &p.space)) return;
     p.blocks = p.panels + p.space.blocks;
     p.sums = p.panels + p.space.sums;
-    p.blocks_step = smaller(kernels->depth, words_of(job->k) * 8) * GF2_STRIP_PANELS * kernels->block_bytes;
+    p.blocks_step = words_of(job->k) * 8 * GF2_STRIP_PANELS * kernels->block_bytes;
     const size_t group_rows = p.space.strips * GF2_STRIP_ROWS, group_columns = p.space.tiles * GF2_TILE_COLUMNS;
     for (size_t column = 0; column < job->n; column += group_columns) {
         const size_t columns = smaller(group_columns, job->n - column);

@@ -58,6 +58,8 @@ typedef struct gf2_panel_kernels {
     void (*column)(const uint8_t *from, size_t panels, uint64_t *words);
     void (*tiles)(const gf2_tiles *job);
     gf2_offer_fn *offer;
+    /* Asks for rows of words to be brought near. */
+    void (*fetch)(const uint64_t *bits, size_t rows, size_t words, size_t stride);
 } gf2_panel_kernels;
 
 /* The drivers: gf2_kernels.multiply and .eliminate in terms of these. */

@@ -11,7 +11,7 @@
 
 /* Strips of c that one pass over b serves, and tiles of b that are panels at a time: with 4096 rows of b, panels, sums
  * and blocks fit a second-level cache of 1.5 MB. */
-#define GF2_GROUP_STRIPS 16
+#define GF2_GROUP_STRIPS 8
 #define GF2_GROUP_TILES 16
 
 /* A product: b as panels, the blocks of a group of strips, and their sums. */
@@ -47,17 +47,17 @@ static inline int space_add(size_t *bytes, size_t count, size_t size, size_t *of
 static inline size_t ceil_div(size_t a, size_t b) { return a / b + (a % b != 0); }
 
 static inline int gf2_product_space_of(size_t m, size_t k, size_t n, gf2_product_space *s) {
-    size_t at, panels, block_depth;
+    size_t at, panels, blocks;
     s->tiles = ceil_div(n, GF2_TILE_COLUMNS);
     if (s->tiles > GF2_GROUP_TILES) s->tiles = GF2_GROUP_TILES;
     s->depth = ceil_div(k, GF2_PANEL_ROWS);
     s->depth += s->depth % 2;
     s->strips = ceil_div(m, GF2_STRIP_ROWS);
     if (s->strips > GF2_GROUP_STRIPS) s->strips = GF2_GROUP_STRIPS;
-    block_depth = k < 512 ? words_of(k) * 8 : 64; /* levels with smaller blocks are deeper, but take less in all */
     s->bytes = 0;
     return size_mul(s->depth, s->tiles, &panels) && space_add(&s->bytes, panels, GF2_PANEL_BYTES, &at) &&
-           space_add(&s->bytes, s->strips * block_depth, GF2_STRIP_PANELS * GF2_MAX_BLOCK_BYTES, &s->blocks) &&
+           size_mul(s->strips, words_of(k) * 8, &blocks) &&
+           space_add(&s->bytes, blocks, GF2_STRIP_PANELS * GF2_MAX_BLOCK_BYTES, &s->blocks) &&
            space_add(&s->bytes, s->strips * s->tiles, GF2_STRIP_BYTES, &s->sums);
 }
 

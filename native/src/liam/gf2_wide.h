@@ -46,21 +46,25 @@ LIAM_INLINE void load_words(const uint64_t *bits, size_t rows, size_t nbits, siz
     transpose_words(x);
 }
 
+/* Strip by strip, because rows are read fastest in order. */
 static void pack(const uint64_t *bits, size_t rows, size_t nbits, size_t stride, uint8_t *to, size_t tile_step,
                  size_t panels) {
-    for (size_t j = 0; j < nbits; j += 512) {
-        const size_t tiles = nbits - j < 512 ? (nbits - j + GF2_TILE_COLUMNS - 1) / GF2_TILE_COLUMNS : 4;
-        for (size_t p = 0; p < panels; p++) {
-            const size_t first = p * GF2_PANEL_ROWS;
-            const size_t left = rows > first ? rows - first : 0;
-            __m512i x[8];
-            load_words(left == 0 ? bits : bits + first * stride + j / 64, left, nbits - j, stride, x);
-            LIAM_UNROLL
-            for (unsigned t = 0; t < 4; t++) {
-                if (t >= tiles) break;
-                uint8_t *panel = to + (j / GF2_TILE_COLUMNS + t) * tile_step + p * GF2_PANEL_BYTES;
-                _mm512_store_si512(panel, columns_of(x[2 * t]));
-                _mm512_store_si512(panel + 64, columns_of(x[2 * t + 1]));
+    for (size_t strip = 0; strip < panels; strip += GF2_STRIP_PANELS) {
+        const size_t end = panels - strip < GF2_STRIP_PANELS ? panels : strip + GF2_STRIP_PANELS;
+        for (size_t j = 0; j < nbits; j += 512) {
+            const size_t tiles = nbits - j < 512 ? (nbits - j + GF2_TILE_COLUMNS - 1) / GF2_TILE_COLUMNS : 4;
+            for (size_t p = strip; p < end; p++) {
+                const size_t first = p * GF2_PANEL_ROWS;
+                const size_t left = rows > first ? rows - first : 0;
+                __m512i x[8];
+                load_words(left == 0 ? bits : bits + first * stride + j / 64, left, nbits - j, stride, x);
+                LIAM_UNROLL
+                for (unsigned t = 0; t < 4; t++) {
+                    if (t >= tiles) break;
+                    uint8_t *panel = to + (j / GF2_TILE_COLUMNS + t) * tile_step + p * GF2_PANEL_BYTES;
+                    _mm512_store_si512(panel, columns_of(x[2 * t]));
+                    _mm512_store_si512(panel + 64, columns_of(x[2 * t + 1]));
+                }
             }
         }
     }
@@ -68,17 +72,16 @@ static void pack(const uint64_t *bits, size_t rows, size_t nbits, size_t stride,
 
 static void unpack(const uint8_t *from, size_t tile_step, size_t rows, size_t nbits, uint64_t *bits, size_t stride,
                    const size_t *place) {
-    for (size_t j = 0; j < nbits; j += 512) {
-        const size_t tiles = nbits - j < 512 ? (nbits - j + GF2_TILE_COLUMNS - 1) / GF2_TILE_COLUMNS : 4;
-        const __mmask8 present = (__mmask8)low_bits(nbits - j < 512 ? words_of(nbits - j) : 8);
-        for (size_t i = 0; i < rows; i += GF2_PANEL_ROWS) {
+    for (size_t i = 0; i < rows; i += GF2_PANEL_ROWS) {
+        for (size_t j = 0; j < nbits; j += 512) {
+            const size_t tiles = nbits - j < 512 ? (nbits - j + GF2_TILE_COLUMNS - 1) / GF2_TILE_COLUMNS : 4;
+            const __mmask8 present = (__mmask8)low_bits(nbits - j < 512 ? words_of(nbits - j) : 8);
+            const uint8_t *panel = from + j / GF2_TILE_COLUMNS * tile_step + i / GF2_PANEL_ROWS * GF2_PANEL_BYTES;
             __m512i x[8];
             LIAM_UNROLL
-            for (unsigned t = 0; t < 4; t++) {
-                const uint8_t *panel =
-                    from + (j / GF2_TILE_COLUMNS + t) * tile_step + i / GF2_PANEL_ROWS * GF2_PANEL_BYTES;
-                x[2 * t] = t < tiles ? words_of_rows(_mm512_load_si512(panel)) : _mm512_setzero_si512();
-                x[2 * t + 1] = t < tiles ? words_of_rows(_mm512_load_si512(panel + 64)) : _mm512_setzero_si512();
+            for (unsigned w = 0; w < 8; w++) {
+                x[w] = w / 2 < tiles ? words_of_rows(_mm512_load_si512(panel + w / 2 * tile_step + w % 2 * 64))
+                                     : _mm512_setzero_si512();
             }
             transpose_words(x);
             LIAM_UNROLL
@@ -130,6 +133,12 @@ static void offer(gf2_basis *basis, uint64_t word, size_t row) {
         _mm512_store_si512(basis->sum + k, _mm512_mask_xor_epi64(its_sum, added, its_sum, own));
     }
     gf2_basis_append(basis, rest, sum, row);
+}
+
+static void fetch(const uint64_t *bits, size_t rows, size_t words, size_t stride) {
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t w = 0; w < words; w += 8) _mm_prefetch((const char *)(bits + i * stride + w), _MM_HINT_T1);
+    }
 }
 
 #endif
