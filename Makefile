@@ -20,13 +20,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-setdemo-index: $(STAMP) ## digits by their nearest neighbours: a binary index, two versions of it
-	@$(BIN)/python -m neuralmesh_server.demo.retrieval
-
-demo-transform: $(STAMP) ## near duplicates of digits: a signal transform, and an index of what it gives
-	@$(BIN)/python -m neuralmesh_server.demo.near_duplicates
-
-up: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
+setup: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
 
 $(STAMP): requirements/dev.txt pyproject.toml setup.py tools/setup.sh $(NATIVE)
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/setup.sh '$(VENV)' requirements/dev.txt
@@ -34,6 +28,12 @@ $(STAMP): requirements/dev.txt pyproject.toml setup.py tools/setup.sh $(NATIVE)
 
 demo: $(STAMP) ## train, push, promote, roll back and trace on real data
 	@$(BIN)/python -m neuralmesh_server.demo
+
+demo-index: $(STAMP) ## digits by their nearest neighbours: a binary index, two versions of it
+	@$(BIN)/python -m neuralmesh_server.demo.retrieval
+
+demo-transform: $(STAMP) ## near duplicates of digits: a signal transform, and an index of what it gives
+	@$(BIN)/python -m neuralmesh_server.demo.near_duplicates
 
 up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
 	@$(BIN)/neuralmesh up

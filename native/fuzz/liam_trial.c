@@ -323,8 +323,10 @@ int trial_ready(trial *t) {
     const int is_refused = t->must != 0 || (t->may != 0 && is_busy(t));
     size_t sum = 0;
     for (size_t i = 0; i < t->count; i++) {
-        sum += span_of(&t->operands[i]) + t->operands[i].bytes;
-        trial_effort(t, t->operands[i].rows);
+        const operand *o = &t->operands[i];
+        if (o->is_null) continue;
+        sum += span_of(o) + o->bytes;
+        trial_effort(t, o->rows);
     }
     if (t->avoided || (!is_refused && (sum > ROOM || t->effort > PATIENCE))) return 0;
     t->is_open = !is_refused;

@@ -69,10 +69,12 @@ static void rotation_prepare(trial *t) {
     if (trial_ready(t)) trial_done(t, liam_rotation_prepare(n, trial_draw(t), signs->at, signs->bytes));
 }
 
+static wide sign_rows(size_t n) { return LIAM_ROTATION_ROUNDS * (n & (n - 1) ? 2 : 1); }
+
 #define ROTATION(name)                                                                                              \
     static void name(trial *t) {                                                                                    \
         const size_t rows = trial_count(t), n = draw_length(t);                                                     \
-        operand *signs = trial_vector(t, IN, WORDS, LIAM_ROTATION_ROUNDS * (((wide)n + 63) / 64));                  \
+        operand *signs = trial_vector(t, IN, WORDS, sign_rows(n) * (((wide)n + 63) / 64));                          \
         operand *x = trial_matrix(t, IN, FLOATS, rows, n), *out = trial_matrix(t, OUT, FLOATS, rows, n);            \
         trial_in_place(t, out, x);                                                                                  \
         if (trial_ready(t)) {                                                                                       \

@@ -12,7 +12,7 @@
 typedef struct plan {
     liam_network_spec spec;
     liam_layer_spec layers[LAYERS];
-    operand *source, *limits, *weights[LAYERS + 1], *thresholds[LAYERS], *scale, *bias;
+    operand *source, *limits, *weights[LAYERS + 1], *thresholds[LAYERS], *scale, *bias, *table;
     wide bytes; /* of all weights, about */
 } plan;
 
@@ -51,10 +51,15 @@ static void draw_plan(trial *t, plan *p) {
     }
     s->classes = draw_some(t, LIAM_MAX_NBITS);
     p->weights[LAYERS] = draw_weights(t, p, s->classes, nbits);
+    p->table = trial_optional(trial_vector(t, IN, FLOATS, (wide)s->classes * ((wide)nbits + 1)));
+    p->table->is_null |= trial_chance(t, 2);
+    p->bytes += p->table->width * sizeof(float);
     p->scale = trial_vector(t, IN, FLOATS, s->classes);
     p->bias = trial_vector(t, IN, FLOATS, s->classes);
+    p->scale->is_optional = p->bias->is_optional = !p->table->is_null;
     s->head_stride = p->weights[LAYERS]->stride;
     s->layers = p->layers;
+    s->table = p->table->is_null ? NULL : (const float *)p->table; /* read only when there is memory */
     if (p->bytes > PTRDIFF_MAX / 2) t->either |= 1u << LIAM_ERR_OVERFLOW; /* the sum of all arrays */
 }
 
@@ -70,12 +75,15 @@ static void fill_plan(plan *p) {
     s->head_weights = p->weights[LAYERS]->at;
     s->scale = p->scale->at;
     s->bias = p->bias->at;
+    s->table = p->table->at;
 }
 
 static void network_bytes(trial *t) {
     plan p;
     draw_plan(t, &p);
-    for (size_t i = 0; i < t->count; i++) t->operands[i].is_null = 0; /* arrays are not looked at */
+    for (size_t i = 0; i < t->count; i++) { /* arrays are not looked at, but whether there is a table */
+        if (&t->operands[i] != p.table) t->operands[i].is_null = 0;
+    }
     operand *bytes = trial_vector(t, OUT, LONGS, 1);
     if (trial_ready(t)) trial_done(t, liam_network_bytes(&p.spec, bytes->at));
 }
@@ -105,7 +113,8 @@ static liam_network *make_network(trial *t, size_t features, size_t hidden, size
         factors[i] = (float)(words[i] >> 24 & 15) - 8.0f;
     }
     const liam_layer_spec layer = {words, 2, thresholds, hidden};
-    const liam_network_spec spec = {features, 67, source, limits, hidden != 0, &layer, words, 2, factors, factors, classes};
+    const liam_network_spec spec = {features, 67, source, limits, hidden != 0, &layer, words, 2, factors, factors, classes,
+                                    NULL};
     size_t bytes;
     void *net = NULL;
     if (liam_network_bytes(&spec, &bytes) != LIAM_OK || posix_memalign(&net, LIAM_ALIGNMENT, bytes) != 0) abort();

@@ -24,7 +24,8 @@ static search draw_search(trial *t) {
 #define DATABASE s.queries->at, s.m, s.queries->stride, s.prepared->at, s.n, s.nbits
 
 static size_t draw_base(trial *t, size_t n) {
-    const size_t base = trial_count(t);
+    const uint64_t pick = trial_draw(t); /* the last position may be the last one that there is, or one past it */
+    const size_t base = pick % 4 ? trial_count(t) : LIAM_MAX_ROWS - n + (size_t)(pick >> 8) % 3 - 1;
     trial_rule(t, (wide)base + n <= LIAM_MAX_ROWS, LIAM_ERR_SIZE);
     return base;
 }

@@ -95,6 +95,7 @@ void test_search(void);
 void test_rescore(void);
 void test_search_errors(void);
 void test_errors(void);
+void test_trials(void);
 void test_oip(void);
 void test_hpack_examples(void);
 void test_hpack_huffman(void);

@@ -16,6 +16,7 @@ static void run(const char *name, void (*test)(void)) {
 
 int main(void) {
     run("dispatch", test_dispatch);
+    run("trials", test_trials);
     run("oip", test_oip);
     run("hpack examples", test_hpack_examples);
     run("hpack huffman", test_hpack_huffman);
