@@ -108,7 +108,7 @@ def test_every_status_has_a_sentence():
     assert len(texts) == len(statuses) + 2
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_library_passes_its_own_tests_under_sanitizers():
     """The C tests pass at every level under AddressSanitizer and UndefinedBehaviorSanitizer."""
     make = shutil.which("make")
