@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-index demo-transform up test test-interop sanitize lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
+.PHONY: help setup demo demo-index demo-transform up test test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -48,6 +48,9 @@ test-interop: $(TOOLS_STAMP) $(PEERS_STAMP) ## foreign clients and tools against
 sanitize: $(STAMP) ## the kernel's tests, fuzzers and threads under ASan, UBSan and TSan; fails on any report; SECONDS=n of each fuzzer
 	$(MAKE) -C native sanitize $(if $(SECONDS),SECONDS=$(SECONDS))
 	bash tools/sanitize.sh '$(BIN)'
+
+fuzz-loaders: $(STAMP) ## the loaders of model files on changed files, for SECONDS=n; KEEP=1 adds to the corpus
+	$(BIN)/python -m tests.native.loader_fuzz $(or $(SECONDS),60) $(if $(KEEP),--keep)
 
 lint: $(STAMP) ## ruff, and generated code is current
 	$(BIN)/ruff check .
