@@ -88,7 +88,7 @@ def refused(path, file, message):
 def test_wrong_descriptions_of_tables_are_refused(path, change, message):
     """A table has one column for each inner product and one row for each class, and nothing beside it."""
     file = File(path.read_bytes())
-    file.network(change)
+    file.describe(change)
     refused(path, file, message)
 
 
