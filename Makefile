@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-index demo-transform up test test-interop lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
+.PHONY: help setup demo demo-index demo-transform up test test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -44,6 +44,13 @@ test: $(STAMP) ## every test that needs nothing but PyPI
 test-interop: $(TOOLS_STAMP) $(PEERS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
 	buf lint
 	$(BIN)/pytest tests/interop
+
+sanitize: $(STAMP) ## the kernel's tests, fuzzers and threads under ASan, UBSan and TSan; fails on any report; SECONDS=n of each fuzzer
+	$(MAKE) -C native sanitize $(if $(SECONDS),SECONDS=$(SECONDS))
+	bash tools/sanitize.sh '$(BIN)'
+
+fuzz-loaders: $(STAMP) ## the loaders of model files on changed files, for SECONDS=n; KEEP=1 adds to the corpus
+	$(BIN)/python -m tests.native.loader_fuzz $(or $(SECONDS),60) $(if $(KEEP),--keep)
 
 lint: $(STAMP) ## ruff, and generated code is current
 	$(BIN)/ruff check .

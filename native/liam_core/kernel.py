@@ -6,6 +6,7 @@ level is not the wanted one or whose self-test failed.
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -36,9 +37,8 @@ def call(what: str, status: int) -> None:
         raise ValueError(f"{what}: {status_text(status)}")
 
 
-def pointer(ctype: str, array: NDArray[Any]) -> Any:
-    """Return an array's memory as a C array of `ctype`; it lives as long as the returned object."""
-    return ffi.from_buffer(ctype, array)
+pointer: Final[Callable[[str, NDArray[Any]], Any]] = ffi.from_buffer
+"""Returns an array's memory as a C array of a type; it lives as long as the returned object."""
 
 
 def aligned_bytes(size: int) -> NDArray[np.uint8]:

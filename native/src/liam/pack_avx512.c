@@ -17,17 +17,18 @@ LIAM_INLINE void prefetch(const void *p) { _mm_prefetch((const char *)p + PREFET
 LIAM_INLINE __mmask16 lanes16(size_t left) { return (__mmask16)(left >= 16 ? 0xffff : (1u << left) - 1); }
 LIAM_INLINE __mmask8 lanes8(size_t left) { return (__mmask8)(left >= 8 ? 0xff : (1u << left) - 1); }
 
+/* Masks are joined in pairs before they leave the mask registers, which is faster than moving each. */
 LIAM_INLINE uint64_t f32_word(const float *x, const float *t, int far) {
     const __m512 zero = _mm512_setzero_ps();
-    uint64_t word = 0;
+    __mmask16 part[4];
     LIAM_UNROLL
     for (unsigned k = 0; k < 4; k++) {
         if (far) prefetch(x + 16 * k);
-        const __m512 v = _mm512_loadu_ps(x + 16 * k);
         const __m512 limit = t == NULL ? zero : _mm512_loadu_ps(t + 16 * k);
-        word |= (uint64_t)_mm512_cmp_ps_mask(v, limit, _CMP_GE_OQ) << (16 * k);
+        part[k] = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + 16 * k), limit, _CMP_GE_OQ);
     }
-    return word;
+    const uint64_t low = _mm512_kunpackw(part[1], part[0]);
+    return low | (uint64_t)_mm512_kunpackw(part[3], part[2]) << 32;
 }
 
 LIAM_INLINE uint64_t f32_tail(const float *x, const float *t, size_t count) {
