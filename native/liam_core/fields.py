@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from liam_core.container import Container, unique_keys_json
 from liam_core.errors import ModelFormatError
 
-__all__ = ["Fields", "description"]
+__all__ = ["Fields", "description", "identity"]
 
 MAX_SIZE: Final = 2**31 - 1
 Text = TypeVar("Text", bound=str)
@@ -109,6 +109,11 @@ class Fields:
         unused = self._tensors.keys() - self.used
         if unused:
             raise ModelFormatError(f"{self.place}: does not name the tensors {', '.join(map(repr, sorted(unused)))}")
+
+
+def identity(name: str, version: str) -> dict[str, str]:
+    """Return the metadata that a file of a format has whatever its model is."""
+    return {"format": name, "format_version": version, "bitorder": "little", "bit_one": "+1"}
 
 
 def description(container: Container, fixed: Mapping[str, str], key: str) -> Fields:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from liam_core import storage
 from liam_core.container import Container, serialise
 from liam_core.errors import ModelFormatError
-from liam_core.fields import Fields, description
+from liam_core.fields import Fields, description, identity
 from liam_core.index_definition import FLOATS, METRICS, PACKED, IndexDefinition, Rescoring, from_arrays
 from liam_core.search import Metric
 
@@ -34,12 +34,7 @@ FORMAT: Final = "liam.binary_index"
 FORMAT_VERSION: Final = "1"
 INPUT_NAME: Final = "input"
 
-_FIXED: Final = {
-    "format": FORMAT,
-    "format_version": FORMAT_VERSION,
-    "bitorder": "little",
-    "bit_one": "+1",
-}
+_FIXED: Final = identity(FORMAT, FORMAT_VERSION)
 _LONGEST_NUMBER: Final = 32
 
 
@@ -146,11 +141,7 @@ def read_binary_index(path: str | os.PathLike[str]) -> IndexDefinition:
         ModelFormatError: the file breaks a rule; the message names it.
         OSError: the file cannot be read.
     """
-    try:
-        return _definition(storage.read(path))
-    except ModelFormatError as error:
-        error.add_note(f"while reading {path}")
-        raise
+    return storage.read(path, _definition)
 
 
 def _definition(container: Container) -> IndexDefinition:

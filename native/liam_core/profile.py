@@ -25,7 +25,7 @@ from liam_core import storage
 from liam_core.container import Container, serialise
 from liam_core.definition import Encoding, Head, HiddenLayer, NetworkDefinition, TableHead, from_signs
 from liam_core.errors import ModelFormatError
-from liam_core.fields import Fields, description
+from liam_core.fields import Fields, description, identity
 
 __all__ = ["FORMAT", "format_version", "read_binary_network", "save_binary_network", "write_binary_network"]
 
@@ -38,10 +38,6 @@ _AFFINE_HEAD: Final = ("scale", "bias")
 _TABLE_HEAD: Final = ("table",)
 _HEADS: Final = {"1": _AFFINE_HEAD, "2": _TABLE_HEAD}
 """The tensors beside the head's weights, by format version: a network has one file, so the head decides."""
-
-
-def _fixed(version: str) -> dict[str, str]:
-    return {"format": FORMAT, "format_version": version, "bitorder": "little", "bit_one": "+1"}
 
 
 def format_version(definition: NetworkDefinition) -> str:
@@ -104,7 +100,7 @@ def _parts(definition: NetworkDefinition) -> Iterator[bytes | memoryview]:
     version = format_version(definition)
     tensors += [(f"head.{name}", getattr(head, name)) for name in ("weights", *_HEADS[version])]
     network = json.dumps(_network_json(definition), separators=(",", ":"))
-    return serialise({**_fixed(version), "network": network}, tensors)
+    return serialise({**identity(FORMAT, version), "network": network}, tensors)
 
 
 def _network_json(definition: NetworkDefinition) -> dict[str, object]:
@@ -145,18 +141,14 @@ def read_binary_network(path: str | os.PathLike[str]) -> NetworkDefinition:
         ModelFormatError: the file breaks a rule; the message names it.
         OSError: the file cannot be read.
     """
-    try:
-        return _definition(storage.read(path))
-    except ModelFormatError as error:
-        error.add_note(f"while reading {path}")
-        raise
+    return storage.read(path, _definition)
 
 
 def _definition(container: Container) -> NetworkDefinition:
     version = container.metadata.get("format_version", "")
     if container.metadata.get("format") == FORMAT and version not in _HEADS:
         raise ModelFormatError(f"__metadata__.format_version: want {' or '.join(map(repr, _HEADS))}, got {version!r}")
-    fields = description(container, _fixed(version), "network")
+    fields = description(container, identity(FORMAT, version), "network")
     definition = _read_network(fields, _HEADS[version])
     fields.all_used()
     return definition

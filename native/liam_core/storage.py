@@ -7,13 +7,16 @@ import mmap
 import os
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from liam_core.container import Container, parse, read_metadata
 from liam_core.errors import ModelFormatError
 
 __all__ = ["format_of", "read", "save"]
+
+T = TypeVar("T")
 
 
 def save(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
@@ -36,19 +39,23 @@ def save(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> N
         raise
 
 
-def read(path: str | os.PathLike[str]) -> Container:
-    """Return what a file holds; its tensors view the memory-mapped file.
+def read(path: str | os.PathLike[str], meaning: Callable[[Container], T]) -> T:
+    """Return what a profile makes of a file; its tensors view the memory-mapped file.
 
     The map lives as long as the arrays. A file that somebody shortens meanwhile cannot be read any more by
     anyone who maps it, so replace files, never rewrite them.
 
     Raises:
-        ModelFormatError: the file breaks a rule of the container.
+        ModelFormatError: the file breaks a rule of the container or of the profile; a note names the file.
         OSError: the file cannot be read.
     """
     if sys.byteorder != "little":
         raise ModelFormatError("file: packed words are little-endian, and this machine is not")
-    return parse(_mapped(path))
+    try:
+        return meaning(parse(_mapped(path)))
+    except ModelFormatError as error:
+        error.add_note(f"while reading {path}")
+        raise
 
 
 def format_of(path: str | os.PathLike[str]) -> str:

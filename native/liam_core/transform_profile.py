@@ -26,7 +26,7 @@ from liam_core import storage
 from liam_core.bits import words_for
 from liam_core.container import Container, serialise
 from liam_core.errors import ModelFormatError
-from liam_core.fields import Fields, description
+from liam_core.fields import Fields, description, identity
 from liam_core.steps import (
     BITS,
     FLOATS,
@@ -55,12 +55,7 @@ FORMAT_VERSION: Final = "1"
 INPUT_NAME: Final = "input"
 OUTPUT_NAME: Final = "output"
 
-_FIXED: Final = {
-    "format": FORMAT,
-    "format_version": FORMAT_VERSION,
-    "bitorder": "little",
-    "bit_one": "+1",
-}
+_FIXED: Final = identity(FORMAT, FORMAT_VERSION)
 
 
 def write_signal_transform(
@@ -129,11 +124,7 @@ def read_signal_transform(path: str | os.PathLike[str]) -> TransformDefinition:
         ModelFormatError: the file breaks a rule; the message names it.
         OSError: the file cannot be read.
     """
-    try:
-        return _definition(storage.read(path))
-    except ModelFormatError as error:
-        error.add_note(f"while reading {path}")
-        raise
+    return storage.read(path, _definition)
 
 
 def _definition(container: Container) -> TransformDefinition:

@@ -54,13 +54,13 @@ def test_a_network_with_a_table_is_served(suite, tmp_path):
     assert (found["head"], found["features"], found["classes"]) == ("table", 20, 10)
     assert [layer["operator"] for layer in found["layers"]] == ["BipolarQuant", "BipolarQuant", "MatMul"]
     assert found["file"] == str(tmp_path / "model.safetensors")
-    suite.run("push", "table", found["file"])
-    suite.wait_ready("table", 1)
+    suite.run("push", "tabled", found["file"])
+    suite.wait_ready("tabled", 1)
     from liam_core import read_binary_network
 
     x = rows_for(read_binary_network(found["file"]), 100, 1)
     with suite.client() as client:
-        outputs = client.infer("table", {"input": x}, version=1).outputs
+        outputs = client.infer("tabled", {"input": x}, version=1).outputs
     assert outputs["scores"].tobytes() == execute(made.model(), x).tobytes()
 
 

@@ -179,6 +179,15 @@ def test_push_shows_progress_only_on_a_terminal(pushed, tmp_path):
     assert pushed.run("push", "large", tmp_path / "weights.bin", "--kind", "raw").stderr == ""
 
 
+@pytest.fixture
+def heeded_interrupts():
+    """Let children heed SIGINT, which they would not where the suite itself runs in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_watching_top_ends_with_ctrl_c(pushed):
     """`top --watch` shows the table again and again until it is interrupted."""
     process = subprocess.Popen(

@@ -182,6 +182,23 @@ async def test_a_failing_run_is_told_by_the_ordinary_way(node: InferenceApp, ord
     assert activity(node).requests == 0
 
 
+async def test_a_defect_after_the_run_is_told(node: InferenceApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong when a result is taken up reaches the caller as INTERNAL, and the thread's place is free again."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("broken")
+
+    async with grpc.aio.insecure_channel(str(node.endpoint)) as channel:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(node._hot), "_finish", broken)
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await channel.unary_unary(INFER)(request(), timeout=30)
+        assert failed.value.code() is grpc.StatusCode.INTERNAL
+        await channel.unary_unary(INFER)(request())
+    assert node._server._listener._calls == {}
+    assert node._lanes._admission._lanes == {}
+
+
 async def test_a_caller_that_went_away_leaves_nothing(node: InferenceApp, gate: Gate) -> None:
     """A cancelled call ends at once for its caller; the run ends by itself, and its place is free again."""
     async with grpc.aio.insecure_channel(str(node.endpoint)) as channel:
@@ -280,7 +297,6 @@ async def test_a_stop_waits_for_runs(suite: Suite, node: InferenceApp, gate: Gat
         call = asyncio.ensure_future(channel.unary_unary(INFER)(request(2)))
         await gate.wait()
         stopping = asyncio.ensure_future(node.stop())
-        await asyncio.sleep(0.4)  # longer than it drains
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await call
         assert ended.value.code() is grpc.StatusCode.CANCELLED

@@ -38,49 +38,50 @@ int liam_sequency_workspace_bytes(size_t n, size_t element_bytes, size_t *bytes)
     return size_mul(n, element_bytes, bytes) ? LIAM_OK : LIAM_ERR_OVERFLOW;
 }
 
-static int check(const void *x, size_t rows, size_t n, size_t x_stride, const void *out, size_t out_stride,
-                 const void *workspace, size_t workspace_bytes, size_t element_bytes) {
+/* Transforms a row, in natural order. */
+typedef void natural_fn(const ordering *order, const void *x, void *out);
+
+static void natural_f32(const ordering *order, const void *x, void *out) {
+    order->level->f32(x, 1, order->n, order->n, out, order->n);
+}
+
+static void natural_f64(const ordering *order, const void *x, void *out) {
+    order->level->f64(x, 1, order->n, order->n, out, order->n);
+}
+
+static void natural_i32(const ordering *order, const void *x, void *out) {
+    order->level->i32(x, 1, order->n, order->n, out, order->n);
+}
+
+LIAM_INLINE int transform(const void *x, size_t rows, size_t n, size_t x_stride, void *out, size_t out_stride,
+                          void *workspace, size_t workspace_bytes, size_t element_bytes, natural_fn *natural) {
     size_t needed;
     int status = liam_sequency_workspace_bytes(n, element_bytes, &needed);
     if (status == LIAM_OK) status = check_hadamard_rows(x, rows, n, x_stride, out, out_stride, element_bytes);
     if (status != LIAM_OK || rows == 0) return status;
     if (workspace == NULL) return LIAM_ERR_NULL;
     if (!is_aligned(workspace, LIAM_ALIGNMENT)) return LIAM_ERR_ALIGNMENT;
-    return workspace_bytes < needed ? LIAM_ERR_MEMORY : LIAM_OK;
+    if (workspace_bytes < needed) return LIAM_ERR_MEMORY;
+
+    const ordering order = ordering_of(n);
+    for (size_t i = 0; i < rows; i++) {
+        natural(&order, (const char *)x + i * x_stride * element_bytes, workspace);
+        put_in_order(&order, workspace, (char *)out + i * out_stride * element_bytes, element_bytes);
+    }
+    return LIAM_OK;
 }
 
 int liam_sequency_f32(const float *x, size_t rows, size_t n, size_t x_stride, float *out, size_t out_stride,
                       void *workspace, size_t workspace_bytes) {
-    const int status = check(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x);
-    if (status != LIAM_OK) return status;
-    const ordering order = ordering_of(n);
-    for (size_t i = 0; i < rows; i++) {
-        order.level->f32(x + i * x_stride, 1, n, n, workspace, n);
-        put_in_order(&order, workspace, (char *)(out + i * out_stride), sizeof *x);
-    }
-    return LIAM_OK;
+    return transform(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x, natural_f32);
 }
 
 int liam_sequency_f64(const double *x, size_t rows, size_t n, size_t x_stride, double *out, size_t out_stride,
                       void *workspace, size_t workspace_bytes) {
-    const int status = check(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x);
-    if (status != LIAM_OK) return status;
-    const ordering order = ordering_of(n);
-    for (size_t i = 0; i < rows; i++) {
-        order.level->f64(x + i * x_stride, 1, n, n, workspace, n);
-        put_in_order(&order, workspace, (char *)(out + i * out_stride), sizeof *x);
-    }
-    return LIAM_OK;
+    return transform(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x, natural_f64);
 }
 
 int liam_sequency_i32(const int32_t *x, size_t rows, size_t n, size_t x_stride, int32_t *out, size_t out_stride,
                       void *workspace, size_t workspace_bytes) {
-    const int status = check(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x);
-    if (status != LIAM_OK) return status;
-    const ordering order = ordering_of(n);
-    for (size_t i = 0; i < rows; i++) {
-        order.level->i32(x + i * x_stride, 1, n, n, workspace, n);
-        put_in_order(&order, workspace, (char *)(out + i * out_stride), sizeof *x);
-    }
-    return LIAM_OK;
+    return transform(x, rows, n, x_stride, out, out_stride, workspace, workspace_bytes, sizeof *x, natural_i32);
 }

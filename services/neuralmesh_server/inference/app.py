@@ -160,7 +160,7 @@ class InferenceApp:
         await self._upstreams.close()
         await self._client.close()
         self._run_threads.shutdown(cancel_futures=True)
-        self._aside.close()
+        await asyncio.to_thread(self._aside.close)  # the loop goes on: a thread may be in the middle of a run
         self._load_threads.shutdown(cancel_futures=True)
         self._folder.close()
         self._folder = None

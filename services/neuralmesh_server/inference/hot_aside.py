@@ -61,7 +61,12 @@ class Aside:
         def finish(result: T | None) -> None:
             self._running -= 1
             place.release()
-            made = done(None if answer.done() else result)
+            try:
+                made = done(None if answer.done() else result)
+            except Exception as error:  # noqa: BLE001 - the edge's to tell: nobody else waits for this callback
+                if not answer.done():
+                    answer.set_exception(error)
+                return
             if not answer.done():
                 answer.set_result(made)
 

@@ -197,7 +197,13 @@ class FrontListener:
 
     def _answered(self, method: _Method, call: FrontCall, data: bytes, answer: asyncio.Future[bytes | None]) -> None:
         """Take what a call was promised: its answer, or that its handler is to answer it."""
-        found = answer.result()
+        try:
+            found = answer.result()
+        except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
+            del self._calls[call.number]
+            self._refuse(call, defect(error, method.path))
+            call.over()
+            return
         if found is None and not call.finished:
             self._start(method, call, data, compressed=False)
             return
