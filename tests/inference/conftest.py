@@ -27,6 +27,7 @@ class Suite:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.registry_settings = RegistrySettings(ServerSettings(ANY_PORT, drain_seconds=0.2), folder / "registry")
+        self.node_server = ServerSettings(ANY_PORT, drain_seconds=0.2)
         self._apps: list[RegistryApp | InferenceApp] = []
         self._clients: list[AsyncClient] = []
         self.registry: RegistryApp
@@ -49,7 +50,7 @@ class Suite:
         """Start a node on its own folder."""
         app = InferenceApp(
             InferenceSettings(
-                server=ServerSettings(ANY_PORT, drain_seconds=0.2),
+                server=self.node_server,
                 data=self.folder / (folder or name),
                 node=name,
                 **{

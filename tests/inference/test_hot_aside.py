@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from neuralmesh_server.inference.app import InferenceApp
 from neuralmesh_server.inference.backends import execution
 from neuralmesh_server.inference.policy import Batching, Limits, ModelPolicy
 from neuralmesh_server.inference.serving import Route
+from neuralmesh_server.settings import NATIVE
 from tests.inference import kinds
 from tests.inference.conftest import Suite, pb, when_ready
 from tests.inference.kinds import INDEX, QUERIES, WIDTH
@@ -31,7 +33,8 @@ def nothing_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def node(suite: Suite) -> InferenceApp:
-    """A node that serves an index."""
+    """A node that serves an index behind the native front."""
+    suite.node_server = replace(suite.node_server, transport=NATIVE)
     node = await suite.start_node()
     await suite.client(node).push("m", kind=INDEX, files={"m.safetensors": kinds.index(suite.folder)})
     await when_ready(node, "m", 1)

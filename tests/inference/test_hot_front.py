@@ -23,6 +23,7 @@ from neuralmesh_server.inference.evidence.store_receipts import ReceiptFolder
 from neuralmesh_server.inference.policy import Limits, ModelPolicy
 from neuralmesh_server.inference.reporting.totals import sums
 from neuralmesh_server.inference.serving import LoadedModel, Route, Served, Snapshot
+from neuralmesh_server.settings import NATIVE
 from tests.inference import models
 from tests.inference.conftest import PATIENCE, Suite, push_digits, when, when_ready
 from tests.inference.plain import KEPT, Node, request
@@ -280,6 +281,7 @@ def test_a_kill_loses_no_count_of_either_ring(tmp_path: Path) -> None:
 
 async def test_a_node_tells_its_front_of_every_swap(suite: Suite) -> None:
     """When an alias has moved, the front answers by the new version, although the loop was asked nothing meanwhile."""
+    suite.node_server = replace(suite.node_server, transport=NATIVE)
     node = await suite.start_node()
     client = suite.client(node)
     for seed in (1, 2):

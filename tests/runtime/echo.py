@@ -7,7 +7,7 @@ from typing import Any
 from neuralmesh import oip
 from neuralmesh_server.runtime.handlers import Call, service_handler, snake_case
 from neuralmesh_server.runtime.server import Server
-from neuralmesh_server.settings import Endpoint, ServerSettings
+from neuralmesh_server.settings import NATIVE, Endpoint, ServerSettings
 
 INFER = f"/{oip.SERVICE.full_name}/ModelInfer"
 STREAM = f"/{oip.SERVICE.full_name}/ModelStreamInfer"
@@ -51,6 +51,7 @@ class Servicer:
 def make_server(
     infer: Callable[[bytes, Any], Awaitable[bytes]] = echo,
     stream: Callable[[AsyncIterator[bytes], Any], AsyncIterator[bytes]] | None = None,
+    transport: str = NATIVE,
     **settings: Any,
 ) -> Server:
     """Return a server that is not started; its streams answer each request as `infer` does, or as they are told."""
@@ -61,5 +62,5 @@ def make_server(
 
     raw = {"ModelInfer": infer, "ModelStreamInfer": stream or each}
     handler = service_handler(oip.SERVICE, Servicer(), oip.message_class, raw)
-    chosen = {"listen": Endpoint("127.0.0.1", 0), "drain_seconds": 5.0, **settings}
+    chosen = {"listen": Endpoint("127.0.0.1", 0), "drain_seconds": 5.0, "transport": transport, **settings}
     return Server(ServerSettings(**chosen), [(oip.SERVICE, handler)])
