@@ -248,7 +248,7 @@ class ListAliasesResponse(_message.Message):
     def __init__(self, aliases: _Optional[_Iterable[_Union[_resources_pb2.Alias, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class PromoteAliasRequest(_message.Message):
-    __slots__ = ("name", "state", "etag", "actor", "reason", "request_id", "proof")
+    __slots__ = ("name", "state", "etag", "actor", "reason", "request_id", "proof", "waves")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -256,6 +256,7 @@ class PromoteAliasRequest(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
+    WAVES_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: _resources_pb2.AliasState
     etag: str
@@ -263,7 +264,8 @@ class PromoteAliasRequest(_message.Message):
     reason: str
     request_id: str
     proof: _resources_pb2.Proof
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_resources_pb2.AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., proof: _Optional[_Union[_resources_pb2.Proof, _Mapping]] = ...) -> None: ...
+    waves: _resources_pb2.WavePlan
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[_resources_pb2.AliasState, _Mapping]] = ..., etag: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., proof: _Optional[_Union[_resources_pb2.Proof, _Mapping]] = ..., waves: _Optional[_Union[_resources_pb2.WavePlan, _Mapping]] = ...) -> None: ...
 
 class PromoteAliasResponse(_message.Message):
     __slots__ = ("alias", "previous_state")

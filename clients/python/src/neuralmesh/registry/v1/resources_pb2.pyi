@@ -330,7 +330,7 @@ class VersionCreated(_message.Message):
     def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
 
 class AliasMoved(_message.Message):
-    __slots__ = ("alias", "kind", "before", "after", "proof")
+    __slots__ = ("alias", "kind", "before", "after", "proof", "waves")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[AliasMoved.Kind]
@@ -344,12 +344,14 @@ class AliasMoved(_message.Message):
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
+    WAVES_FIELD_NUMBER: _ClassVar[int]
     alias: str
     kind: AliasMoved.Kind
     before: AliasState
     after: AliasState
     proof: Proof
-    def __init__(self, alias: _Optional[str] = ..., kind: _Optional[_Union[AliasMoved.Kind, str]] = ..., before: _Optional[_Union[AliasState, _Mapping]] = ..., after: _Optional[_Union[AliasState, _Mapping]] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+    waves: WavePlan
+    def __init__(self, alias: _Optional[str] = ..., kind: _Optional[_Union[AliasMoved.Kind, str]] = ..., before: _Optional[_Union[AliasState, _Mapping]] = ..., after: _Optional[_Union[AliasState, _Mapping]] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., waves: _Optional[_Union[WavePlan, _Mapping]] = ...) -> None: ...
 
 class ModelPolicyChanged(_message.Message):
     __slots__ = ("model", "before", "after")
@@ -371,6 +373,72 @@ class AliasProtected(_message.Message):
     after: AliasProtection
     def __init__(self, alias: _Optional[str] = ..., before: _Optional[_Union[AliasProtection, _Mapping]] = ..., after: _Optional[_Union[AliasProtection, _Mapping]] = ...) -> None: ...
 
+class StalenessPolicy(_message.Message):
+    __slots__ = ("action", "after_seconds")
+    class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ACTION_UNSPECIFIED: _ClassVar[StalenessPolicy.Action]
+        ACTION_SERVE: _ClassVar[StalenessPolicy.Action]
+        ACTION_FLAG: _ClassVar[StalenessPolicy.Action]
+        ACTION_REFUSE: _ClassVar[StalenessPolicy.Action]
+    ACTION_UNSPECIFIED: StalenessPolicy.Action
+    ACTION_SERVE: StalenessPolicy.Action
+    ACTION_FLAG: StalenessPolicy.Action
+    ACTION_REFUSE: StalenessPolicy.Action
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    action: StalenessPolicy.Action
+    after_seconds: int
+    def __init__(self, action: _Optional[_Union[StalenessPolicy.Action, str]] = ..., after_seconds: _Optional[int] = ...) -> None: ...
+
+class Assignment(_message.Message):
+    __slots__ = ("name", "selector", "model", "alias", "pinned_version", "limits", "staleness", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    PINNED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    STALENESS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    selector: str
+    model: str
+    alias: str
+    pinned_version: int
+    limits: LimitPolicy
+    staleness: StalenessPolicy
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., selector: _Optional[str] = ..., model: _Optional[str] = ..., alias: _Optional[str] = ..., pinned_version: _Optional[int] = ..., limits: _Optional[_Union[LimitPolicy, _Mapping]] = ..., staleness: _Optional[_Union[StalenessPolicy, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class WavePlan(_message.Message):
+    __slots__ = ("shares_ppm", "hold_seconds")
+    SHARES_PPM_FIELD_NUMBER: _ClassVar[int]
+    HOLD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    shares_ppm: _containers.RepeatedScalarFieldContainer[int]
+    hold_seconds: int
+    def __init__(self, shares_ppm: _Optional[_Iterable[int]] = ..., hold_seconds: _Optional[int] = ...) -> None: ...
+
+class AssignmentChanged(_message.Message):
+    __slots__ = ("assignment", "before", "after")
+    ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    assignment: str
+    before: Assignment
+    after: Assignment
+    def __init__(self, assignment: _Optional[str] = ..., before: _Optional[_Union[Assignment, _Mapping]] = ..., after: _Optional[_Union[Assignment, _Mapping]] = ...) -> None: ...
+
+class WaveReached(_message.Message):
+    __slots__ = ("alias", "move_revision", "share_ppm")
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    MOVE_REVISION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_PPM_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    move_revision: int
+    share_ppm: int
+    def __init__(self, alias: _Optional[str] = ..., move_revision: _Optional[int] = ..., share_ppm: _Optional[int] = ...) -> None: ...
+
 class NodeRegistered(_message.Message):
     __slots__ = ("node", "key_fingerprint")
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -380,7 +448,7 @@ class NodeRegistered(_message.Message):
     def __init__(self, node: _Optional[str] = ..., key_fingerprint: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("revision", "create_time", "actor", "reason", "model_created", "version_created", "alias_moved", "node_registered", "model_policy_changed", "alias_protected", "canonical", "leaf_hash")
+    __slots__ = ("revision", "create_time", "actor", "reason", "model_created", "version_created", "alias_moved", "node_registered", "model_policy_changed", "alias_protected", "assignment_changed", "wave_reached", "canonical", "leaf_hash")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -391,6 +459,8 @@ class Event(_message.Message):
     NODE_REGISTERED_FIELD_NUMBER: _ClassVar[int]
     MODEL_POLICY_CHANGED_FIELD_NUMBER: _ClassVar[int]
     ALIAS_PROTECTED_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENT_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    WAVE_REACHED_FIELD_NUMBER: _ClassVar[int]
     CANONICAL_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
     revision: int
@@ -403,6 +473,8 @@ class Event(_message.Message):
     node_registered: NodeRegistered
     model_policy_changed: ModelPolicyChanged
     alias_protected: AliasProtected
+    assignment_changed: AssignmentChanged
+    wave_reached: WaveReached
     canonical: bytes
     leaf_hash: bytes
-    def __init__(self, revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., model_created: _Optional[_Union[ModelCreated, _Mapping]] = ..., version_created: _Optional[_Union[VersionCreated, _Mapping]] = ..., alias_moved: _Optional[_Union[AliasMoved, _Mapping]] = ..., node_registered: _Optional[_Union[NodeRegistered, _Mapping]] = ..., model_policy_changed: _Optional[_Union[ModelPolicyChanged, _Mapping]] = ..., alias_protected: _Optional[_Union[AliasProtected, _Mapping]] = ..., canonical: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., model_created: _Optional[_Union[ModelCreated, _Mapping]] = ..., version_created: _Optional[_Union[VersionCreated, _Mapping]] = ..., alias_moved: _Optional[_Union[AliasMoved, _Mapping]] = ..., node_registered: _Optional[_Union[NodeRegistered, _Mapping]] = ..., model_policy_changed: _Optional[_Union[ModelPolicyChanged, _Mapping]] = ..., alias_protected: _Optional[_Union[AliasProtected, _Mapping]] = ..., assignment_changed: _Optional[_Union[AssignmentChanged, _Mapping]] = ..., wave_reached: _Optional[_Union[WaveReached, _Mapping]] = ..., canonical: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...
