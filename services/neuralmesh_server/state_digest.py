@@ -99,3 +99,14 @@ def policy_entry(model: str, policy: canonical.Fact) -> canonical.Fact:
             "max_queued", "max_wait_ms"}`.
     """
     return {"entry": "policy", "model": model, "policy": policy}
+
+
+def staleness_entry(model: str, action: int, after_seconds: int) -> canonical.Fact:
+    """Return the entry of what an edge node does with a model when it has not heard of the registry for long.
+
+    Args:
+        model: Name of the model.
+        action: The contract's number of StalenessPolicy.Action.
+        after_seconds: As it was given; 0 for the default.
+    """
+    return {"entry": "staleness", "model": model, "action": action, "after_seconds": after_seconds}
