@@ -24,6 +24,7 @@ NAMES = {
     "AsyncMetrics": "Metrics",
     "AsyncInference": "Inference",
     "AsyncNode": "Node",
+    "AsyncEdge": "Edge",
     "_async": "_sync",
     "offload_async": "offload_sync",
     "pause_async": "pause_sync",

@@ -54,7 +54,7 @@ class Route:
 
     Args:
         model: Its name, and `version` its number as text, as answers say them.
-        parameters: Name and text of each parameter of an answer; the prediction id comes on top.
+        parameters: Name and text or number of each parameter of an answer; the prediction id comes on top.
         inputs: In the signature's order; `outputs` alike. All are `supported`, at most MAX_TENSORS each.
         network: What runs it; None when the caller does.
         label: Position of the output of INT64 labels; -1 for none.
@@ -74,7 +74,7 @@ class Route:
         *,
         model: str,
         version: str,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, str | int],
         inputs: Sequence[Spec],
         outputs: Sequence[Spec],
         network: BinaryNetwork | None,
@@ -97,9 +97,9 @@ class Route:
             block.network, block.classes = network.handle, network.classes
         block.label, block.max_rows = label, max_rows
         self._set(block.head, _field(1, model.encode()) + _field(2, version.encode()))
-        fixed = b"".join(_field(4, _entry(name, text.encode())) for name, text in parameters.items())
+        fixed = b"".join(_field(4, _entry(name, value)) for name, value in parameters.items())
         # The id's last characters are written for each answer.
-        named = _field(4, _entry("prediction_id", issuer.encode() + bytes(ID_TEXT)))[:-ID_TEXT]
+        named = _field(4, _entry("prediction_id", issuer + "\0" * ID_TEXT))[:-ID_TEXT]
         self._set(block.parameters, fixed + named)
         ffi.memmove(block.subject, subject, lib.OIP_SUBJECT_BYTES)
         block.stats, block.owner = stats.block, owner
@@ -174,8 +174,10 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2]) + _varint(len(content)) + content
 
 
-def _entry(name: str, text: bytes) -> bytes:
-    return _field(1, name.encode()) + _field(2, _field(3, text))
+def _entry(name: str, value: str | int) -> bytes:
+    """Return an entry of a map of InferParameter: `int64_param` is its field 2, `string_param` 3."""
+    held = b"\x10" + _varint(value) if isinstance(value, int) else _field(3, value.encode())
+    return _field(1, name.encode()) + _field(2, held)
 
 
 def _varint(value: int) -> bytes:

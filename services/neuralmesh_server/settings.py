@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.endpoint import UNIX, Endpoint, SettingsError
+from neuralmesh_server.settings_edge import RECONNECT_SECONDS, EdgeSettings, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ __all__ = [
     "METRICS_PORT",
     "NATIVE",
     "REGISTRY_PORT",
+    "EdgeSettings",
     "Endpoint",
     "InferenceSettings",
     "MetricsSettings",
@@ -219,6 +221,7 @@ class InferenceSettings:
         shared: Folder of what the workers share; the data folder of a process that is alone.
         upstreams: What versions of kind `remote` may call.
         compat: `triton` for Triton's server name, error texts and codes; empty for the node's own.
+        edge: Set for an edge node.
     """
 
     server: ServerSettings
@@ -236,6 +239,7 @@ class InferenceSettings:
     shared: Path = Path()
     upstreams: UpstreamSettings = field(default_factory=UpstreamSettings)
     compat: str = ""
+    edge: EdgeSettings | None = None
 
     def __post_init__(self) -> None:
         if self.compat not in {"", "triton"}:
@@ -286,6 +290,33 @@ class InferenceSettings:
         )
         worker = int(read_number(env, "NEURALMESH_INFERENCE_WORKER", 0))
         return settings.for_worker(worker) if worker else settings
+
+    @classmethod
+    def for_edge(cls, env: Mapping[str, str]) -> InferenceSettings:
+        """Read NEURALMESH_EDGE_LISTEN, _SOCKET and _STORE, what EdgeSettings reads, and the rest as `from_env` does.
+
+        There are neither workers nor versions beside those that aliases need, and telemetry only where
+        NEURALMESH_METRICS says so.
+        """
+        read = cls.from_env(
+            {
+                "NEURALMESH_METRICS": "",
+                "NEURALMESH_NODE": own_name(),
+                **env,
+                "NEURALMESH_INFERENCE_WORKERS": "",
+                "NEURALMESH_INFERENCE_WORKER": "",
+            }
+        )
+        store = Path(env.get("NEURALMESH_EDGE_STORE") or "data/edge")
+        return replace(
+            read,
+            server=ServerSettings.from_env(env, "NEURALMESH_EDGE", INFERENCE_PORT),
+            data=store,
+            shared=store,
+            keep_newest=0,
+            reconnect_seconds=RECONNECT_SECONDS,
+            edge=EdgeSettings.from_env(env),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.traffic.rollout import Assigner, Assignment, Rollout
     from neuralmesh_server.prediction_id import Issuer
 
-    Write = Callable[[LoadedModel, str, Sequence[Output], Mapping[str, str]], bytes]
+    Write = Callable[[LoadedModel, str, Sequence[Output], Mapping[str, str | int]], bytes]
     """Returns the answer's bytes from version, request id, wanted outputs and parameters."""
 
+STALE_SECONDS = "stale_seconds"
+"""Parameter of an answer: at least so long ago the node last heard of the registry."""
 CANCELLED = "CANCELLED"
 TOO_LATE_SECONDS = 0.02
 """A call that is cancelled with no more than this left was ended by its deadline: the caller's clock may be ahead."""
@@ -53,7 +55,7 @@ class Answer:
     prediction_id: str
     data: bytes
     outputs: list[Output]
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str | int]
     exact: str
     batch_rows: int = 0
 
@@ -124,6 +126,7 @@ class Answering:
         chosen: Assignment | None = None
         try:
             route = self._serving.snapshot().route(request.model, request.version)
+            route.check()
             chosen = self._assigner.assign(route.served, route.rollout, request, caller)
             self._rollouts.assigned(chosen)
             answer = await self._run(route, chosen, request, caller, started)
@@ -162,9 +165,11 @@ class Answering:
         ran = time.perf_counter_ns()
         prediction_id = self._issuer.issue(chosen.served.subject, self.offset_ms())
         own = {"prediction_id": prediction_id, "digest": loaded.digest, "node": self._node}
-        parameters = {**result.parameters, **own}
+        parameters: dict[str, str | int] = {**result.parameters, **own}
         if chosen.arm and route.rollout is not None and route.rollout.canary_version:
             parameters["arm"] = chosen.arm
+        if route.stale is not None:
+            parameters[STALE_SECONDS] = route.stale.seconds
         data = self._write(loaded, request.id, [result.outputs[place] for place in inputs.wanted], parameters)
         labels = label_record(loaded, result.outputs, prediction_id)
         if labels is not None:

@@ -16,14 +16,14 @@ from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference import compat, convert
 from neuralmesh_server.inference.access import NODE_RULES, RULES
 from neuralmesh_server.inference.answering import Answering
-from neuralmesh_server.inference.backends import liam, liam_index, liam_transform, onnx, remote
 from neuralmesh_server.inference.backends.execution import Execution
-from neuralmesh_server.inference.evidence import convert_node
-from neuralmesh_server.inference.evidence.evidence import Evidence
+from neuralmesh_server.inference.backends.kinds import backends
+from neuralmesh_server.inference.edge.app import Edge, edge_handler
+from neuralmesh_server.inference.edge.service import SERVICE as EDGE
+from neuralmesh_server.inference.evidence.app import compose
 from neuralmesh_server.inference.evidence.node_service import SERVICE as NODE
 from neuralmesh_server.inference.evidence.node_service import NodeServicer
 from neuralmesh_server.inference.evidence.store_receipts import ReceiptFolder
-from neuralmesh_server.inference.evidence.store_receipts_neighbours import ReceiptNeighbours
 from neuralmesh_server.inference.holding.artifacts import Artifacts
 from neuralmesh_server.inference.holding.follower import Follower, Keeper, NodeNameTakenError
 from neuralmesh_server.inference.holding.link_registry import GrpcRegistry
@@ -57,10 +57,8 @@ from neuralmesh_server.runtime.server import Server, drain
 from neuralmesh_server.runtime.tokens import guard, open_access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Coroutine
 
-    from neuralmesh_server.inference.backends.backend import Backend
     from neuralmesh_server.inference.reporting.totals import Siblings
     from neuralmesh_server.runtime.access import Access
     from neuralmesh_server.settings import Endpoint, InferenceSettings
@@ -71,23 +69,6 @@ LAST_CALL = 0.8
 """Part of the grace period after which what waits is refused and what runs is ended, while callers can be told so."""
 RUN_THREADS = 4
 LOAD_THREADS = 4  # as many as the loader works on at once, and as many again for what does not end
-
-
-def backends(connections: Connections) -> dict[str, Backend]:
-    """Return the backend of every kind that this node serves; all of them read data and execute none of it."""
-    return {
-        onnx.KIND: onnx.OnnxBackend(),
-        liam.KIND: liam.LiamBackend(),
-        liam_index.KIND: liam_index.IndexBackend(),
-        liam_transform.KIND: liam_transform.TransformBackend(),
-        remote.KIND: remote.RemoteBackend(connections, asyncio.get_running_loop()),
-    }
-
-
-def runtimes() -> dict[str, str]:
-    """Return what runs the versions of each kind here, as receipts say it."""
-    kinds = (liam.KIND, liam_index.KIND, liam_transform.KIND)
-    return {onnx.KIND: onnx.runtime(), **dict.fromkeys(kinds, liam.runtime())}
 
 
 class InferenceApp:
@@ -131,7 +112,7 @@ class InferenceApp:
         if self._replica.revision:
             log.info("replica_found", revision=self._replica.revision)
             self._loader.changed()
-        self._spawn(self._follower.run())
+        self._spawn(self._follower.run() if self._edge is None else self._edge.run())
         self._spawn(self._keeper.run())
         self._spawn(self._evidence.recorder.run())
         if self._telemetry is not None:
@@ -157,6 +138,8 @@ class InferenceApp:
             await self._telemetry.farewell()
         if self._serving.current is not None:
             await self._keeper.keep()
+        if self._edge is not None:
+            await self._edge.close()
         await self._upstreams.close()
         await self._client.close()
         self._run_threads.shutdown(cancel_futures=True)
@@ -196,9 +179,14 @@ class InferenceApp:
         replica_file = ReplicaFile(settings.data / "replica.json")
         self._replica, effective = replica_file.load()
         unloaded = UnloadedFile(settings.shared)
-        artifacts = Artifacts(ContentStore(settings.shared / "artifacts"), claims, registry)
+        store = ContentStore(settings.shared / "artifacts")
+        self._edge = None if settings.edge is None else Edge(settings, settings.edge, self._replica, registry)
+        artifacts = self._make_artifacts(store, claims, registry)
         kinds = backends(self._upstreams)
-        self._evidence = self._make_evidence(folder, artifacts, kinds, activity)
+        self._receipts = ReceiptFolder(settings.data / "receipts")
+        self._evidence = compose(
+            settings, self._receipts, self._replica, artifacts, kinds, activity=activity, key=folder.key
+        )
         self._loader = Loader(
             replica=self._replica,
             serving=self._serving,
@@ -210,9 +198,18 @@ class InferenceApp:
             effective=effective,
             published=self._published,
             unloaded=unloaded.load(),
+            stale=dict if self._edge is None else self._edge.stale,
         )
         self._repository = Repository(loader=self._loader, serving=self._serving, store=unloaded)
-        self._keeper = Keeper(replica_file, self._replica, lambda: self._loader.effective)
+        self._keeper = Keeper(replica_file, self._replica, lambda: self._loader.effective, saved=self._kept)
+        if self._edge is not None:
+            self._edge.join(
+                loader=self._loader,
+                keeper=self._keeper,
+                serving=self._serving,
+                folder=folder,
+                endpoint=lambda: str(self.endpoint),
+            )
         self._follower = Follower(
             registry=registry,
             replica=self._replica,
@@ -229,38 +226,12 @@ class InferenceApp:
         services = [
             (oip.SERVICE, self._handler(activity, folder, access, fronted=fronted)),
             (NODE, self._node_handler(access)),
+            (EDGE, edge_handler(settings, self._edge, self._replica, self._follower, store, access=access)),
         ]
         quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.begin} if fronted else None
         self._server = Server(settings.server, services, access, quick)
         if fronted and self._server.front is not None:
             self._hot.attach(self._server.front)
-
-    def _make_evidence(
-        self, folder: NodeFolder, artifacts: Artifacts, kinds: Mapping[str, Backend], activity: Activity
-    ) -> Evidence:
-        self._receipts = ReceiptFolder(self._settings.data / "receipts")
-        codec = convert_node.RecordedCodec()
-        return Evidence(
-            archive=self._receipts,
-            ledger=self._receipts.ledger,
-            neighbours=ReceiptNeighbours(self._neighbours()),
-            replica=self._replica,
-            artifacts=artifacts,
-            backends=kinds,
-            activity=activity,
-            runtimes=runtimes(),
-            replay_codec=codec,
-            prove_codec=codec,
-            node=self._settings.node,
-            key=folder.key,
-        )
-
-    def _neighbours(self) -> dict[str, Path]:
-        """Return where the other workers of this node keep receipts, by the names under which they predict."""
-        settings = self._settings
-        base = settings.node.removesuffix(f"-{settings.worker}")
-        others = [number for number in range(1, settings.workers + 1) if settings.worker and number != settings.worker]
-        return {f"{base}-{number}": settings.shared / f"worker-{number}" / "receipts" for number in others}
 
     def _make_telemetry(self, activity: Activity, folder: NodeFolder) -> Telemetry:
         return Telemetry(
@@ -327,9 +298,21 @@ class InferenceApp:
         )
         return service_handler(NODE, service, GetMessageClass, guard=guard(access, NODE_RULES))
 
+    def _make_artifacts(self, store: ContentStore, claims: Claims, registry: GrpcRegistry) -> Artifacts:
+        edge = self._edge
+        if edge is None:
+            return Artifacts(store, claims, registry)
+        return Artifacts(store, claims, edge.sources, room=edge.cache, mistaken=edge.sources.mistaken)
+
+    def _kept(self) -> None:
+        if self._edge is not None:
+            self._edge.wake()
+
     def _published(self) -> None:
         self._hot.refresh()  # what the snapshot let go is not held until the next request
         self._keeper.mark()
+        if self._edge is not None:
+            self._edge.published()
         if self._telemetry is None:  # otherwise it does so as soon as it has reported everything
             self._activity.fold()
 

@@ -108,12 +108,15 @@ def _parameter(value: Any) -> Parameter | None:
 
 
 def write_answer(
-    loaded: LoadedModel, request_id: str, outputs: Sequence[Output], parameters: Mapping[str, str]
+    loaded: LoadedModel, request_id: str, outputs: Sequence[Output], parameters: Mapping[str, str | int]
 ) -> bytes:
     """Return the ModelInferResponse's bytes; elements are always raw."""
     response = _RESPONSE(model_name=loaded.model, model_version=str(loaded.version), id=request_id)
     for name, value in parameters.items():
-        response.parameters[name].string_param = value
+        if isinstance(value, int):
+            response.parameters[name].int64_param = value
+        else:
+            response.parameters[name].string_param = value
     for output in outputs:
         response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
     # The raw contents are the message's last field, so they follow as they are, copied once.

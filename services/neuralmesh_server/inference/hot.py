@@ -16,6 +16,7 @@ import numpy as np
 
 from liam_core import oip
 from neuralmesh_server.errors import NeuralMeshError
+from neuralmesh_server.inference.answering import STALE_SECONDS
 from neuralmesh_server.inference.backends.execution import foreseen_rows, quick_rows
 from neuralmesh_server.inference.evidence.receipts import Answerer, threshold
 from neuralmesh_server.inference.tensors import DTYPES
@@ -53,6 +54,7 @@ class _Prepared:
     Attributes:
         quick: Most rows of a request that runs on the loop; what has more, and not more than `rows`, runs in a thread.
         origin: The route that it was made for, or made anew.
+        stale: Seconds of silence that its answers tell; 0 for none.
     """
 
     loaded: LoadedModel
@@ -65,6 +67,7 @@ class _Prepared:
     origin: Route
     route: oip.Route
     row: _Row | None
+    stale: int = 0
 
 
 class Front(Protocol):
@@ -283,7 +286,13 @@ class Hot:
         # What waits for a thread may be joined with others that do.
         aside = self._aside is not None and route.policy.batching is None
         rows = foreseen_rows(loaded) if aside else quick
+        stale = route.stale.seconds if route.stale is not None else 0
         held = self._prepared.get(loaded.activity.owner)
+        if held is not None and held.loaded is loaded and rows and held.stale != stale:
+            route_made = self._route(served, share, rows, stale)
+            return replace(
+                held, subject=served.subject, receipts=share, rows=rows, origin=route, route=route_made, stale=stale
+            )
         if held is not None and held.loaded is loaded and rows:
             if (held.subject, held.receipts, held.rows) == (served.subject, share, rows):
                 return held if held.origin is route else replace(held, origin=route)
@@ -300,18 +309,19 @@ class Hot:
             for spec in loaded.signature.inputs
         )
         outputs = _typed(loaded.signature.outputs)
-        made = self._route(served, share, rows)
-        return _Prepared(loaded, inputs, outputs, served.subject, share, quick, rows, route, made, _row(loaded))
+        made = self._route(served, share, rows, stale)
+        return _Prepared(loaded, inputs, outputs, served.subject, share, quick, rows, route, made, _row(loaded), stale)
 
-    def _route(self, served: Served, share: int, rows: int) -> oip.Route:
+    def _route(self, served: Served, share: int, rows: int, stale: int) -> oip.Route:
         loaded = served.loaded
+        told = {STALE_SECONDS: stale} if stale else {}
         network = getattr(loaded.runner, "network", None) if loaded.run_raw is not None else None
         if network is not None:
             self._codec.reserve(network.scratch_bytes)
         return oip.Route(
             model=loaded.model,
             version=str(loaded.version),
-            parameters={"digest": loaded.digest, "node": self._node},
+            parameters={"digest": loaded.digest, "node": self._node, **told},
             inputs=_specs(loaded.signature.inputs),
             outputs=_specs(loaded.signature.outputs),
             network=network,

@@ -10,6 +10,7 @@ from neuralmesh import _service, oip, receipts, rollout
 from neuralmesh._request_id import new_request_id
 from neuralmesh._sync import push
 from neuralmesh._sync.connection import Connection
+from neuralmesh._sync.edge import Edge
 from neuralmesh._sync.inference import Inference
 from neuralmesh._sync.metrics import Metrics
 from neuralmesh._sync.node import Node
@@ -57,6 +58,7 @@ class Client:
         inference: Every method of the inference node.
         metrics: Every method of the metrics service.
         node: What the inference node offers beside predictions: receipts, replays and proofs.
+        edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Client:
             Connection(oip.SERVICE, inference, tls, timeout, token),
             Connection(_service.METRICS, metrics, tls, timeout, token),
             Connection(_service.NODE, inference, tls, timeout, token),
+            Connection(_service.EDGE, inference, tls, timeout, token),
         )
         self.registry = Registry(self._connections[0], actor)
         self.inference = Inference(self._connections[1])
         self.metrics = Metrics(self._connections[2])
         self.node = Node(self._connections[3])
+        self.edge = Edge(self._connections[4], actor)
 
     def push(
         self,
