@@ -8,14 +8,14 @@ swapped steps stand for whatever stands between and is worse than that.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import aclosing, asynccontextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from neuralmesh.mesh.v1 import mesh_service_pb2 as pb
 from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.inference.edge import convert_mesh as node_side
 from neuralmesh_server.inference.links import LinkError
-from neuralmesh_server.registry import convert_mesh as registry_side
 from tests.mesh.simulation.chance import FAIR, Chance, Weather
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.inference.edge.desired import MeshStep
     from neuralmesh_server.inference.edge.mesh import Figures, Hello, Verdict
-    from neuralmesh_server.registry.mesh.hub import Hub
+    from neuralmesh_server.registry.mesh.service import MeshServicer
 
 SILENT_SECONDS = 30.0
 DEAD_SECONDS = 40.0
 """When a registry notices that a node is not there any more: nothing of a stream arrives for so long."""
-PIECE_BYTES = 64
+PIECE_BYTES = 256
+STRANGER: Any = SimpleNamespace(identity=None)
+"""A call by somebody who proves nothing."""
 
 
 class Wire:
@@ -36,7 +38,7 @@ class Wire:
 
     Args:
         chance: Its luck.
-        hub: Returns the registry's hub, or None while the registry is down.
+        hub: Returns the registry's edge, or None while the registry is down.
         artifact: Returns an artifact's bytes by its digest, or None where the registry does not hold it.
 
     Attributes:
@@ -47,7 +49,7 @@ class Wire:
         carried_bytes: Bytes of artifacts that reached the node.
     """
 
-    def __init__(self, chance: Chance, hub: Callable[[], Hub | None], artifact: Callable[[str], bytes | None]) -> None:
+    def __init__(self, chance: Chance, hub: Callable[[], MeshServicer | None], artifact: Callable[[str], bytes | None]) -> None:
         self._chance = chance
         self._hub = hub
         self._artifact = artifact
@@ -119,16 +121,13 @@ class Wire:
 class Stream:
     """One Sync; see neuralmesh_server.inference.edge.mesh.MeshSession."""
 
-    def __init__(self, wire: Wire, hub: Hub, hello: Hello) -> None:
+    def __init__(self, wire: Wire, hub: MeshServicer, hello: Hello) -> None:
         self._wire = wire
-        self._up: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._up: asyncio.Queue[bytes] = asyncio.Queue()
         self._sent: asyncio.Queue[bytes] = asyncio.Queue()
         self._down: asyncio.Queue[bytes | LinkError] = asyncio.Queue()
-        said = pb.SyncRequest.FromString(node_side.hello(hello).SerializeToString())
-        self._tasks = [
-            asyncio.create_task(self._serve(hub, registry_side.hello(said.hello))),
-            asyncio.create_task(self._carry()),
-        ]
+        self._up.put_nowait(node_side.hello(hello).SerializeToString())
+        self._tasks = [asyncio.create_task(self._serve(hub)), asyncio.create_task(self._carry())]
 
     async def read(self) -> MeshStep:
         """Return the next step."""
@@ -161,26 +160,28 @@ class Stream:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, hub: Hub, hello: object) -> None:
+    async def _serve(self, hub: MeshServicer) -> None:
         try:
-            async for step in hub.sync(hello, self._reports()):  # type: ignore[arg-type]
-                self._sent.put_nowait(registry_side.step_message(step).SerializeToString())
+            async with aclosing(hub.sync(self._requests(), STRANGER)) as steps:
+                async for step in steps:
+                    self._sent.put_nowait(step.SerializeToString())
         except NeuralMeshError as error:
             unreachable = error.code == "UNAVAILABLE"
             self._down.put_nowait(LinkError(error.reason, error.message, unreachable=unreachable))
             return
         self._down.put_nowait(LinkError("PEER_UNREACHABLE", "the registry ended the stream", unreachable=True))
 
-    async def _reports(self) -> AsyncIterator[object]:
+    async def _requests(self) -> AsyncIterator[pb.SyncRequest]:
+        wire = self._wire
         while True:
             said = await self._up.get()
-            await self._wire.delay()
-            if self._wire.mute_up or said is None:
+            await wire.delay()
+            if wire.mute_up:
                 continue
-            if self._wire.chance.happens(self._wire.weather.lost):
+            if wire.chance.happens(wire.weather.lost):
                 self._down.put_nowait(LinkError("PEER_UNREACHABLE", "the line broke", unreachable=True))
                 return
-            yield registry_side.report(pb.SyncRequest.FromString(said).report)
+            yield pb.SyncRequest.FromString(said)
 
     async def _carry(self) -> None:
         """Bring steps to the node, each after its time."""
