@@ -125,6 +125,7 @@ REASONS = frozenset(
         "MODEL_NOT_FOUND",
         "VERSION_NOT_FOUND",
         "ALIAS_NOT_FOUND",
+        "ASSIGNMENT_NOT_FOUND",
         "ARTIFACT_NOT_FOUND",
         "RECEIPT_NOT_FOUND",
         "MODEL_EXISTS",
@@ -167,6 +168,7 @@ REASONS = frozenset(
         "CANCELLED",
         "UPSTREAM_FAILED",
         "HOPS_EXCEEDED",
+        "STATE_STALE",
     ]
 )
 """Every reason of the contract."""
