@@ -13,6 +13,7 @@ from neuralmesh_server.errors import InvalidArgumentError
 MODEL = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,127})", re.ASCII)
 ALIAS = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 NODE = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+ASSIGNMENT = re.compile(r"[0-9a-f]{16}", re.ASCII)
 KIND = re.compile(r"[a-z][a-z0-9._-]{0,62}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -115,6 +116,19 @@ def parse_alias_name(name: str) -> tuple[str, str]:
     if len(parts) != 4 or parts[0] != "models" or parts[2] != "aliases":
         raise _form(name, "models/{model}/aliases/{alias}")
     return check_model(parts[1]), check_alias(parts[3])
+
+
+def assignment_name(assignment: str) -> str:
+    """Return `assignments/{assignment}`."""
+    return f"assignments/{assignment}"
+
+
+def parse_assignment_name(name: str) -> str:
+    """Return the assignment of `assignments/{assignment}`."""
+    parts = name.split("/")
+    if len(parts) != 2 or parts[0] != "assignments":
+        raise _form(name, "assignments/{assignment}")
+    return _check(ASSIGNMENT, parts[1], "assignment")
 
 
 def _check(pattern: re.Pattern[str], name: str, what: str) -> str:

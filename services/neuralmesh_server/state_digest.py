@@ -1,9 +1,9 @@
 """The digest by which a follower proves that it holds exactly the registry's state.
 
-The state is a set of entries, one for each model, version, alias and policy; see `model_entry`, `version_entry`,
-`alias_entry` and `policy_entry`. The digest is a homomorphic hash (LtHash with 1024 lanes of 16 bits: Lewi, Kim,
-Maykov, Weis, "Securing Update Propagation with Homomorphic Hashing", 2019): an entry is added or taken away without
-touching the others, in any order, so that both sides keep it current for the price of one hash a change.
+The state is a set of entries, one for each model, version, alias and policy, and for what an edge node does when it is
+stale; see the functions whose names end in `_entry`. The digest is a homomorphic hash (LtHash with 1024 lanes of 16
+bits: Lewi, Kim, Maykov, Weis, "Securing Update Propagation with Homomorphic Hashing", 2019): an entry is added or taken
+away without touching the others, in any order, so that both sides keep it current for the price of one hash a change.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class StateDigest:
     def remove(self, entry: canonical.Fact) -> None:
         """Take away an entry that is in the set."""
         self._lanes -= _lanes(entry)
+
+    def join(self, accumulator: bytes) -> None:
+        """Add all entries of another set, given by its sum."""
+        self._lanes += np.frombuffer(accumulator, dtype="<u2")
 
     def accumulator(self) -> bytes:
         """Return the sum itself, 2048 bytes, to be stored."""

@@ -88,7 +88,7 @@ async def test_a_stopped_registry_leaves_one_file(serving, tmp_path):
     async with serving(tmp_path / "data") as registry:
         await registry.versions(3)
     names = {path.name for path in (tmp_path / "data").iterdir()}
-    assert names == {"registry.sqlite", "lock", "artifacts"}
+    assert names == {"registry.sqlite", "fleet.sqlite", "lock", "artifacts"}
 
 
 async def test_a_certificate_names_the_actor(tmp_path):

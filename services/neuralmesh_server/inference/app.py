@@ -75,16 +75,16 @@ class InferenceApp:
     """One inference node.
 
     Attributes:
+        name: What it is called where it is announced.
         endpoint: Where it listens; the bound port after `start`.
         failure: Done with an exception when the node cannot go on; made by `start`.
     """
-
-    name = "inference"
 
     def __init__(self, settings: InferenceSettings) -> None:
         self._settings = settings
         self._tasks: list[asyncio.Task[None]] = []
         self._folder: NodeFolder | None = None
+        self.name = "inference" if settings.edge is None else "edge"
         self.endpoint = settings.server.listen
         self.failure: asyncio.Future[None] | None = None
 
@@ -112,7 +112,8 @@ class InferenceApp:
         if self._replica.revision:
             log.info("replica_found", revision=self._replica.revision)
             self._loader.changed()
-        self._spawn(self._follower.run() if self._edge is None else self._edge.run())
+        for work in (self._follower.run(),) if self._edge is None else self._edge.work():
+            self._spawn(work)
         self._spawn(self._keeper.run())
         self._spawn(self._evidence.recorder.run())
         if self._telemetry is not None:

@@ -33,3 +33,14 @@ RULES: Mapping[str, Rule] = {
     "TracePrediction": Rule((READER,), answer="version.name"),
 }
 """Rule of every RPC of RegistryService."""
+
+MESH_RULES: Mapping[str, Rule] = {
+    # A pin brings a version to nodes past the alias and its protection, and limits stand over the policy's.
+    "SetAssignment": Rule((ADMIN,), model="assignment.model"),
+    "DeleteAssignment": Rule((ADMIN,)),
+    "ListAssignments": Rule((READER,), listed=("assignments", "model")),
+    "GetDesiredState": Rule((NODE, READER)),
+    "Sync": Rule((NODE,)),
+    "ListNodes": Rule((READER,)),
+}
+"""Rule of every RPC of MeshService."""

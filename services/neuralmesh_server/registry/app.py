@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
 from google.protobuf.message_factory import GetMessageClass
 
+from neuralmesh.mesh.v1 import mesh_service_pb2
 from neuralmesh.registry.v1 import registry_service_pb2
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.data_folder import DataFolder
-from neuralmesh_server.registry.access import RULES
+from neuralmesh_server.registry.access import MESH_RULES, RULES
 from neuralmesh_server.registry.catalog import Catalog
 from neuralmesh_server.registry.following import Feed
+from neuralmesh_server.registry.mesh.assignments import Assignments
+from neuralmesh_server.registry.mesh.fleet import Fleet
+from neuralmesh_server.registry.mesh.hub import Hub
+from neuralmesh_server.registry.mesh.service import MeshServicer
+from neuralmesh_server.registry.mesh.store_fleet import SqliteFleetStore
+from neuralmesh_server.registry.mesh.waves import Waves
 from neuralmesh_server.registry.policies import Policies
 from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.registry.protection import Protections
@@ -21,7 +29,7 @@ from neuralmesh_server.registry.store_sqlite import SqliteStore
 from neuralmesh_server.registry.tracing import Tracer
 from neuralmesh_server.registry.transfers import Transfers
 from neuralmesh_server.runtime.handlers import service_handler
-from neuralmesh_server.runtime.server import Server
+from neuralmesh_server.runtime.server import Server, drain
 from neuralmesh_server.runtime.tokens import guard, open_access
 from neuralmesh_server.settings import SettingsError
 
@@ -46,11 +54,16 @@ class RegistryApp:
         self._folder = DataFolder(settings.data, "registry process")
         try:
             self._store = SqliteStore(settings.data / "registry.sqlite")
+            self._fleet_store = SqliteFleetStore(settings.data / "fleet.sqlite")
         except SettingsError:
             self._folder.close()
             raise
         self._transfers = Transfers(ContentStore(settings.data / "artifacts"))
         self._feed = Feed(self._store, settings.heartbeat_seconds)
+        tracer = Tracer(self._store, _now)
+        self._fleet = Fleet(self._fleet_store, _now, time.monotonic)
+        self._hub = Hub(self._store, tracer, self._fleet, settings.heartbeat_seconds)
+        self._waves = Waves(self._store, self._hub, self._fleet, _now, time.monotonic)
         service = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
         servicer = RegistryServicer(
             catalog=Catalog(self._store, self._transfers, _now),
@@ -59,15 +72,29 @@ class RegistryApp:
             protections=Protections(self._store, _now),
             transfers=self._transfers,
             feed=self._feed,
-            tracer=Tracer(self._store, _now),
+            tracer=tracer,
         )
-        handler = service_handler(service, servicer, GetMessageClass, guard=guard(access, RULES))
-        self._server = Server(settings.server, [(service, handler)], access)
+        mesh = mesh_service_pb2.DESCRIPTOR.services_by_name["MeshService"]
+        nodes = MeshServicer(Assignments(self._store, _now), self._hub, self._fleet)
+        self._server = Server(
+            settings.server,
+            [
+                (service, service_handler(service, servicer, GetMessageClass, guard=guard(access, RULES))),
+                (mesh, service_handler(mesh, nodes, GetMessageClass, guard=guard(access, MESH_RULES))),
+            ],
+            access,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
         self.endpoint = settings.server.listen
 
     async def start(self) -> Endpoint:
         """Serve; returns where."""
         self._feed.start()
+        await self._fleet.open()
+        await self._hub.start()
+        self._waves.start()
+        work = (self._hub.follow(), self._waves.run(), self._fleet.keep())
+        self._tasks = [asyncio.get_running_loop().create_task(one) for one in work]
         self.endpoint = await self._server.start()
         await self._server.set_serving(serving=True)
         return self.endpoint
@@ -75,7 +102,11 @@ class RegistryApp:
     async def stop(self) -> None:
         """End the followers' streams, let other calls finish, then close everything."""
         self._feed.close()
+        self._hub.close()
         await self._server.stop()
+        await drain(self._tasks)
+        await self._fleet.save()
+        self._fleet_store.close()
         self._transfers.close()
         self._store.close()
         self._folder.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server import names
+from neuralmesh_server.registry.convert_assignment import assignment_message, waves_message
 from neuralmesh_server.registry.convert_rollout import policy_message, proof_message, protection_message, state_message
 from neuralmesh_server.registry.etags import etag
 from neuralmesh_server.registry.following import SnapshotPart, Step
@@ -29,6 +31,7 @@ from neuralmesh_server.registry.records import (
     Version,
     VersionCreated,
 )
+from neuralmesh_server.registry.records_mesh import AssignmentChanged, WaveReached
 from neuralmesh_server.registry.transfers import Chunk
 
 if TYPE_CHECKING:
@@ -136,6 +139,7 @@ def event_message(event: Event) -> Any:
                 before=state_message(change.before),
                 after=state_message(change.after),
                 proof=proof_message(change.proof),
+                waves=waves_message(change.waves),
             )
         )
     elif isinstance(change, ModelPolicyChanged):
@@ -154,6 +158,19 @@ def event_message(event: Event) -> Any:
                 after=protection_message(change.after),
             )
         )
+    elif isinstance(change, AssignmentChanged):
+        after = change.after
+        message.assignment_changed.CopyFrom(
+            resources.AssignmentChanged(
+                assignment=names.assignment_name(change.assignment),
+                before=assignment_message(change.before),
+                after=assignment_message(after and dataclasses.replace(after, revision=event.revision)),
+            )
+        )
+    elif isinstance(change, WaveReached):
+        message.wave_reached.alias = names.alias_name(change.model, change.alias)
+        message.wave_reached.move_revision = change.move_revision
+        message.wave_reached.share_ppm = change.share_ppm
     else:
         message.node_registered.node = change.node
         message.node_registered.key_fingerprint = change.key_fingerprint

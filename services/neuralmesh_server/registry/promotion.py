@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from neuralmesh_server import state_digest
 from neuralmesh_server.errors import FailedPreconditionError, NotFoundError
-from neuralmesh_server.registry import documents, etags, protection
+from neuralmesh_server.registry import documents, documents_mesh, etags, protection
 from neuralmesh_server.registry.catalog import find_model, find_version
 from neuralmesh_server.registry.ledger import Repeatable, record
 from neuralmesh_server.registry.records import Alias, AliasMoved, Move, MoveKind
+from neuralmesh_server.registry.records_mesh import EVERY_NODE_PPM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from neuralmesh_server.canonical import Fact
     from neuralmesh_server.proof_seal import Proof
     from neuralmesh_server.registry.records import AliasState, Event, Model, Origin
+    from neuralmesh_server.registry.records_mesh import WavePlan
     from neuralmesh_server.registry.store import Store, Transaction, View
 
 _PROMOTE = Repeatable("PromoteAlias", documents.move_fact, documents.read_move)
@@ -41,9 +43,19 @@ class Promotions:
         self._clock = clock
 
     async def promote(
-        self, model: str, alias: str, state: AliasState, etag: str, origin: Origin, *, proof: Proof | None = None
+        self,
+        model: str,
+        alias: str,
+        state: AliasState,
+        etag: str,
+        origin: Origin,
+        *,
+        proof: Proof | None = None,
+        waves: WavePlan | None = None,
     ) -> Move:
         """Put a promotion on top; the state that already holds changes nothing.
+
+        With waves it reaches edge nodes one share after the other (`mesh.waves`), else all at once.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND or VERSION_NOT_FOUND.
@@ -58,6 +70,8 @@ class Promotions:
         }
         if proof is not None:  # a key only where there is one: requests of before there were proofs are remembered
             arguments["proof"] = documents.proof_fact(proof)
+        if waves is not None:  # as above
+            arguments["waves"] = documents_mesh.waves_fact(waves)
 
         def rule(transaction: Transaction) -> Move:
             now = self._clock()
@@ -75,6 +89,7 @@ class Promotions:
                     etag=etag,
                     origin=origin,
                     proof=proof,
+                    waves=waves,
                 ),
             )
 
@@ -152,6 +167,7 @@ def _promote(
     etag: str,
     origin: Origin,
     proof: Proof | None,
+    waves: WavePlan | None,
 ) -> Move:
     current = transaction.alias(model, alias)
     _check_etag(model, alias, etag, etags.ABSENT if current is None else current.etag)
@@ -167,12 +183,16 @@ def _promote(
         transaction,
         time_ms,
         origin,
-        AliasMoved(model.name, alias, MoveKind.PROMOTE, before, state, proof),
+        AliasMoved(model.name, alias, MoveKind.PROMOTE, before, state, proof, waves),
         model=model,
         add=lambda revision: _entry(model.name, alias, revision, state, previous),
         remove=None if current is None else _entry_of(current),
     )
     transaction.push(model, alias, state.version, event.revision)
+    if waves is None or waves.shares_ppm[0] == EVERY_NODE_PPM:
+        transaction.end_waves(model, alias)
+    else:
+        transaction.set_wave(model, alias, event.revision, waves.shares_ppm[0])
     return Move(find_alias(transaction, model, alias), before)
 
 
@@ -201,6 +221,7 @@ def _rollback(
         remove=_entry_of(current),
     )
     transaction.cut(model, alias, depth, event.revision)
+    transaction.end_waves(model, alias)
     return Move(find_alias(transaction, model, alias), current.state)
 
 

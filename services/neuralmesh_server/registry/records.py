@@ -10,9 +10,11 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.registry.etags import etag
+from neuralmesh_server.registry.records_mesh import AssignmentChanged, WaveReached
 
 if TYPE_CHECKING:
     from neuralmesh_server.proof_seal import Proof
+    from neuralmesh_server.registry.records_mesh import WavePlan
     from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
 
 
@@ -224,6 +226,7 @@ class AliasMoved:
     before: AliasState | None
     after: AliasState
     proof: Proof | None = None
+    waves: WavePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,16 @@ class NodeRegistered:
     key_fingerprint: str
 
 
-Change = ModelCreated | VersionCreated | AliasMoved | NodeRegistered | ModelPolicyChanged | AliasProtected
+Change = (
+    ModelCreated
+    | VersionCreated
+    | AliasMoved
+    | NodeRegistered
+    | ModelPolicyChanged
+    | AliasProtected
+    | AssignmentChanged
+    | WaveReached
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh_server import names
-from neuralmesh_server.registry import convert, convert_rollout, paging, validate, validate_rollout
-from neuralmesh_server.registry.records import Actor, Origin
+from neuralmesh_server.registry import convert, convert_assignment, convert_rollout, validate, validate_rollout
+from neuralmesh_server.registry.convert_request import actor, origin, page
+from neuralmesh_server.registry.records import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
-    from neuralmesh_server.canonical import Fact
     from neuralmesh_server.registry.catalog import Catalog
     from neuralmesh_server.registry.following import Feed
     from neuralmesh_server.registry.policies import Policies
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from neuralmesh_server.runtime.handlers import Call
 
 log = structlog.get_logger()
-T = TypeVar("T")
-P = TypeVar("P", str, int)
 
 _NEWEST = 2**53 - 1
 """Beyond every revision and version."""
@@ -58,7 +56,7 @@ class RegistryServicer:
         """Create a model."""
         name = names.check_model(request.model_id)
         description = validate.text("description", request.description, validate.DESCRIPTION_BYTES)
-        model = await self._catalog.create_model(name, description, _origin(request, call))
+        model = await self._catalog.create_model(name, description, origin(request, call))
         return api.CreateModelResponse(model=convert.model_message(model))
 
     async def get_model(self, request: Any, call: Call) -> Any:
@@ -70,7 +68,7 @@ class RegistryServicer:
     async def list_models(self, request: Any, call: Call) -> Any:
         """Return a page of models."""
         del call
-        page, token = await _page(
+        found, token = await page(
             request,
             "ListModels",
             [],
@@ -78,7 +76,7 @@ class RegistryServicer:
             fetch=self._catalog.models,
             position=lambda model: model.name,
         )
-        return api.ListModelsResponse(models=map(convert.model_message, page), next_page_token=token)
+        return api.ListModelsResponse(models=map(convert.model_message, found), next_page_token=token)
 
     async def create_version(self, request: Any, call: Call) -> Any:
         """Create the next version of a model."""
@@ -88,7 +86,7 @@ class RegistryServicer:
         validate.signature(request.signature)
         validate.text("description", request.description, validate.DESCRIPTION_BYTES)
         validate.metadata(request.metadata)
-        version = await self._catalog.create_version(model, convert.manifest(request), _origin(request, call))
+        version = await self._catalog.create_version(model, convert.manifest(request), origin(request, call))
         return api.CreateVersionResponse(version=convert.version_message(version))
 
     async def get_version(self, request: Any, call: Call) -> Any:
@@ -101,7 +99,7 @@ class RegistryServicer:
         """Return a page of a model's versions."""
         del call
         model = names.parse_model_name(request.parent)
-        page, token = await _page(
+        found, token = await page(
             request,
             "ListVersions",
             [model],
@@ -109,7 +107,7 @@ class RegistryServicer:
             fetch=lambda before, limit: self._catalog.versions(model, before, limit),
             position=lambda version: version.number,
         )
-        return api.ListVersionsResponse(versions=map(convert.version_message, page), next_page_token=token)
+        return api.ListVersionsResponse(versions=map(convert.version_message, found), next_page_token=token)
 
     async def list_missing_artifacts(self, request: Any, call: Call) -> Any:
         """Return the artifacts that are not stored."""
@@ -147,7 +145,7 @@ class RegistryServicer:
         """Return a page of a model's aliases."""
         del call
         model = names.parse_model_name(request.parent)
-        page, token = await _page(
+        found, token = await page(
             request,
             "ListAliases",
             [model],
@@ -155,7 +153,7 @@ class RegistryServicer:
             fetch=lambda after, limit: self._promotions.aliases(model, after, limit),
             position=lambda alias: alias.name,
         )
-        return api.ListAliasesResponse(aliases=map(convert.alias_message, page), next_page_token=token)
+        return api.ListAliasesResponse(aliases=map(convert.alias_message, found), next_page_token=token)
 
     async def promote_alias(self, request: Any, call: Call) -> Any:
         """Point an alias at a version."""
@@ -165,8 +163,14 @@ class RegistryServicer:
         if request.HasField("proof"):
             validate_rollout.proof(request.proof)
             proof = convert_rollout.proof(request.proof)
+        waves = None
+        if request.HasField("waves"):
+            validate_rollout.waves(request.waves)
+            waves = convert_assignment.waves(request.waves)
         state = convert_rollout.state(request.state)
-        move = await self._promotions.promote(model, alias, state, request.etag, _origin(request, call), proof=proof)
+        move = await self._promotions.promote(
+            model, alias, state, request.etag, origin(request, call), proof=proof, waves=waves
+        )
         return api.PromoteAliasResponse(
             alias=convert.alias_message(move.alias), previous_state=convert_rollout.state_message(move.before)
         )
@@ -176,7 +180,7 @@ class RegistryServicer:
         name = names.parse_model_name(request.name)
         validate_rollout.policy(request)
         policy = convert_rollout.policy(request.policy)
-        change = await self._policies.set(name, policy, _origin(request, call), etag=request.etag)
+        change = await self._policies.set(name, policy, origin(request, call), etag=request.etag)
         return api.SetModelPolicyResponse(
             model=convert.model_message(change.model), previous_policy=convert_rollout.policy_message(change.before)
         )
@@ -188,8 +192,8 @@ class RegistryServicer:
         if request.HasField("protection"):
             validate_rollout.protection(request.protection)
             protection = convert_rollout.protection(request.protection)
-        origin = _origin(request, call)
-        change = await self._protections.protect(model, alias, protection, origin, etag=request.etag)
+        asked = origin(request, call)
+        change = await self._protections.protect(model, alias, protection, asked, etag=request.etag)
         return api.ProtectAliasResponse(
             protection=convert_rollout.protection_message(change.protection),
             previous_protection=convert_rollout.protection_message(change.before),
@@ -199,7 +203,7 @@ class RegistryServicer:
         """Undo promotions of an alias."""
         model, alias = names.parse_alias_name(request.name)
         version = validate.target_version(request.to_version)
-        move = await self._promotions.rollback(model, alias, version, request.etag, _origin(request, call))
+        move = await self._promotions.rollback(model, alias, version, request.etag, origin(request, call))
         return api.RollbackAliasResponse(
             alias=convert.alias_message(move.alias), previous_state=convert_rollout.state_message(move.before)
         )
@@ -208,7 +212,7 @@ class RegistryServicer:
         """Return a page of the log."""
         del call
         model, alias = _event_parent(request.parent)
-        page, token = await _page(
+        found, token = await page(
             request,
             "ListEvents",
             [model, alias],
@@ -216,7 +220,7 @@ class RegistryServicer:
             fetch=lambda before, limit: self._promotions.history(model, alias, before, limit),
             position=lambda event: event.revision,
         )
-        return api.ListEventsResponse(events=map(convert.event_message, page), next_page_token=token)
+        return api.ListEventsResponse(events=map(convert.event_message, found), next_page_token=token)
 
     async def watch(self, request: Any, call: Call) -> AsyncIterator[Any]:
         """Follow the registry."""
@@ -229,8 +233,8 @@ class RegistryServicer:
     async def register_node(self, request: Any, call: Call) -> Any:
         """Make a node's key known; what an unproved caller claims to be is the node."""
         node = names.check_node(request.node)
-        origin = Origin(_actor(node, call))
-        revision = await self._tracer.register(node, validate.id_key(request.id_key), origin)
+        asked = Origin(actor(node, call))
+        revision = await self._tracer.register(node, validate.id_key(request.id_key), asked)
         return api.RegisterNodeResponse(revision=revision)
 
     async def trace_prediction(self, request: Any, call: Call) -> Any:
@@ -248,42 +252,9 @@ async def _chunks(requests: AsyncIterator[Any]) -> AsyncIterator[Chunk]:
         yield convert.chunk(request)
 
 
-async def _page(
-    request: Any,
-    call: str,
-    arguments: Fact,
-    *,
-    first: P,
-    fetch: Callable[[P, int], Awaitable[list[T]]],
-    position: Callable[[T], P],
-) -> tuple[list[T], str]:
-    """Return a page and the token of the next; a page may hold less than asked, and the last has no token."""
-    limit = validate.page_size(request.page_size)
-    page = await fetch(paging.read(request.page_token, call, arguments, first), limit)
-    if not page:
-        return page, ""
-    last = position(page[-1])
-    more = await fetch(last, 1)
-    return page, paging.issue(call, arguments, last) if more else ""
-
-
 def _event_parent(parent: str) -> tuple[str, str]:
     if not parent:
         return "", ""
     if parent.count("/") > 1:
         return names.parse_alias_name(parent)
     return names.parse_model_name(parent), ""
-
-
-def _origin(request: Any, call: Call) -> Origin:
-    claimed = validate.line("actor", request.actor, validate.ACTOR_BYTES)
-    reason = validate.text("reason", request.reason, validate.REASON_BYTES)
-    request_id = validate.line("request_id", request.request_id, validate.REQUEST_ID_BYTES)
-    return Origin(_actor(claimed, call), reason, request_id)
-
-
-def _actor(claimed: str, call: Call) -> Actor:
-    identity = call.identity
-    if identity is not None:
-        return Actor(identity, authenticated=True, on_behalf_of=claimed)
-    return Actor(claimed or "anonymous")

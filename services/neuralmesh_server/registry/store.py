@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from neuralmesh_server.registry.records import Alias, AliasState, Event, Head, Model, Version
+    from neuralmesh_server.registry.records_mesh import Assignment, Wave
     from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
 
 T = TypeVar("T")
@@ -104,6 +105,21 @@ class View(Protocol):
     def moves_in_force(self, model: Model, version: int, revision: int) -> list[Event]:
         """Return, for each alias that named the version in any arm at a revision, the move that had made it so."""
 
+    def assignment(self, name: str) -> Assignment | None:
+        """Return the assignment of an id."""
+
+    def assignments(self, after: int, limit: int) -> list[Assignment]:
+        """Return the assignments that were set after a revision, in order of their revisions."""
+
+    def all_assignments(self) -> list[Assignment]:
+        """Return every assignment, in order of their revisions."""
+
+    def waves(self, model: Model | None = None) -> list[Wave]:
+        """Return the moves that have not reached every node, of a model or of all, the newest first."""
+
+    def alias_before(self, model: Model, alias: str, revision: int) -> Alias | None:
+        """Return an alias as it was before a move since which it was only promoted; None where it did not exist."""
+
     def node_key(self, node: str) -> tuple[bytes, int] | None:
         """Return a node's key and the revision that made it known."""
 
@@ -140,6 +156,18 @@ class Transaction(View, Protocol):
 
     def set_protection(self, model: Model, alias: str, revision: int) -> None:
         """Make the protection of the event at a revision the alias's; the event is appended in the same rule."""
+
+    def set_assignment(self, name: str, model: Model, revision: int) -> None:
+        """Make the assignment of the event at a revision that of an id; the event is appended in the same rule."""
+
+    def drop_assignment(self, name: str) -> None:
+        """Let an assignment go."""
+
+    def set_wave(self, model: Model, alias: str, revision: int, share_ppm: int) -> None:
+        """Keep the share of the nodes that a move has reached."""
+
+    def end_waves(self, model: Model, alias: str) -> None:
+        """Let every move of an alias have reached all nodes."""
 
     def insert_node_key(self, node: str, key: bytes, revision: int) -> None:
         """Keep a node's key."""

@@ -6,30 +6,22 @@ It opens no transaction and decides nothing; `store_sqlite` does the one, the ru
 # ruff: noqa: D102 - the methods are described by the protocols that they implement
 from __future__ import annotations
 
+from neuralmesh_server.registry import events
 from neuralmesh_server.registry.records import (
     AliasMoved,
     AliasProtected,
     Event,
     Model,
-    ModelCreated,
-    ModelPolicyChanged,
-    NodeRegistered,
     Version,
     VersionCreated,
 )
+from neuralmesh_server.registry.records_mesh import AssignmentChanged, WaveReached
 from neuralmesh_server.registry.store_sqlite_queries import SqliteView
 
 REMEMBERED_MS = 48 * 3600 * 1000
 """How long the result of a request id is kept."""
 
-_KINDS: dict[type, str] = {
-    ModelCreated: "model_created",
-    VersionCreated: "version_created",
-    AliasMoved: "alias_moved",
-    NodeRegistered: "node_registered",
-    ModelPolicyChanged: "model_policy_changed",
-    AliasProtected: "alias_protected",
-}
+_OF_ALIAS = (AliasMoved, AliasProtected, AssignmentChanged, WaveReached)
 
 
 class SqliteTransaction(SqliteView):
@@ -37,13 +29,13 @@ class SqliteTransaction(SqliteView):
 
     def append(self, event: Event, state_accumulator: bytes, state_digest: bytes, model: Model | None) -> None:
         change = event.change
-        alias = change.alias if isinstance(change, (AliasMoved, AliasProtected)) else None
+        alias = change.alias if isinstance(change, _OF_ALIAS) else None
         version = change.after.version if isinstance(change, AliasMoved) else None
         self._rows(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             event.revision,
             event.time_ms,
-            _KINDS[type(change)],
+            events.NAMES[type(change)],
             None if model is None else model.uid,
             alias,
             change.number if isinstance(change, VersionCreated) else version,
@@ -109,6 +101,30 @@ class SqliteTransaction(SqliteView):
             alias,
             revision,
         )
+
+    def set_assignment(self, name: str, model: Model, revision: int) -> None:
+        self._rows(
+            "INSERT INTO assignments VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET revision = ?3",
+            name,
+            model.uid,
+            revision,
+        )
+
+    def drop_assignment(self, name: str) -> None:
+        self._rows("DELETE FROM assignments WHERE name = ?", name)
+
+    def set_wave(self, model: Model, alias: str, revision: int, share_ppm: int) -> None:
+        self._rows(
+            "INSERT INTO waves VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (model, alias, revision) DO UPDATE SET share_ppm = ?4",
+            model.uid,
+            alias,
+            revision,
+            share_ppm,
+        )
+
+    def end_waves(self, model: Model, alias: str) -> None:
+        self._rows("DELETE FROM waves WHERE model = ? AND alias = ?", model.uid, alias)
 
     def insert_node_key(self, node: str, key: bytes, revision: int) -> None:
         self._rows("INSERT INTO node_keys VALUES (?, ?, ?)", node, key, revision)

@@ -23,6 +23,7 @@ from neuralmesh_server.registry.records import (
     MoveKind,
     Version,
 )
+from neuralmesh_server.registry.records_mesh import AssignmentChanged, Wave
 from neuralmesh_server.registry.store import LISTED_ROLLBACKS, PAGE_BYTES
 from neuralmesh_server.state_digest import StateDigest
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import apsw
 
     from neuralmesh_server.proof_seal import Proof
+    from neuralmesh_server.registry.records_mesh import Assignment
     from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
 
 T = TypeVar("T")
@@ -223,6 +225,40 @@ class SqliteView:
         moves = (events.read(*row) for row in rows)
         return [event for event in moves if version in _moved(event).after.versions()]
 
+    def assignment(self, name: str) -> Assignment | None:
+        row = self._row(f"{_EVENT} JOIN assignments a ON a.revision = e.revision WHERE a.name = ?", name)
+        return None if row is None else _assigned(events.read(*row))
+
+    def assignments(self, after: int, limit: int) -> list[Assignment]:
+        rows = self._rows(
+            f"{_EVENT} JOIN assignments a ON a.revision = e.revision WHERE a.revision > ? ORDER BY a.revision LIMIT ?",
+            after,
+            limit,
+        )
+        return _page((len(row[0]), _assigned(events.read(*row))) for row in rows)
+
+    def all_assignments(self) -> list[Assignment]:
+        rows = self._rows(f"{_EVENT} JOIN assignments a ON a.revision = e.revision ORDER BY a.revision")
+        return [_assigned(events.read(*row)) for row in rows]
+
+    def waves(self, model: Model | None = None) -> list[Wave]:
+        rows = self._rows(
+            "SELECT e.canonical, e.leaf_hash, w.share_ppm FROM waves w JOIN events e ON e.revision = w.revision"
+            " WHERE ?1 IS NULL OR w.model = ?1 ORDER BY w.revision DESC",
+            None if model is None else model.uid,
+        )
+        return [_wave(events.read(data, leaf_hash), share) for data, leaf_hash, share in rows]
+
+    def alias_before(self, model: Model, alias: str, revision: int) -> Alias | None:
+        row = self._row(
+            f"{_EVENT} WHERE e.model = ? AND e.alias = ? AND e.kind = 'alias_moved' AND e.revision < ?"
+            " ORDER BY e.revision DESC LIMIT 1",
+            model.uid,
+            alias,
+            revision,
+        )
+        return None if row is None else self._alias(row[0], row[1], model.uid, before=revision)
+
     def node_key(self, node: str) -> tuple[bytes, int] | None:
         row = self._row("SELECT key, revision FROM node_keys WHERE node = ?", node)
         return None if row is None else (row[0], row[1])
@@ -231,13 +267,16 @@ class SqliteView:
         row = self._row("SELECT fingerprint, result FROM requests WHERE id = ?", request_id)
         return None if row is None else (row[0], row[1])
 
-    def _alias(self, data: bytes, leaf_hash: bytes, uid: int) -> Alias:
+    def _alias(self, data: bytes, leaf_hash: bytes, uid: int, before: int = 2**62) -> Alias:
+        """Return the alias of its last move, or of its last one before a revision since which it was only promoted."""
         event = events.read(data, leaf_hash)
         move = _moved(event)
         below = self._rows(
-            "SELECT version FROM promotions WHERE model = ? AND alias = ? ORDER BY depth DESC LIMIT ? OFFSET 1",
+            "SELECT version FROM promotions WHERE model = ? AND alias = ? AND revision < ?"
+            " ORDER BY depth DESC LIMIT ? OFFSET 1",
             uid,
             move.alias,
+            before,
             LISTED_ROLLBACKS,
         )
         protection, protection_revision = self._protection(uid, move.alias)
@@ -252,16 +291,17 @@ class SqliteView:
             reason=event.reason,
             protection=protection,
             protection_revision=protection_revision,
-            proof=move.proof if move.kind is MoveKind.PROMOTE else self._proof(uid, move.alias),
+            proof=move.proof if move.kind is MoveKind.PROMOTE else self._proof(uid, move.alias, before),
         )
 
-    def _proof(self, uid: int, alias: str) -> Proof | None:
-        """Return what came with the promotion on top of an alias's stack."""
+    def _proof(self, uid: int, alias: str, before: int) -> Proof | None:
+        """Return what came with the promotion on top of an alias's stack, without those from a revision on."""
         row = self._row(
             f"{_EVENT} JOIN promotions p ON p.revision = e.revision WHERE p.model = ? AND p.alias = ?"
-            " ORDER BY p.depth DESC LIMIT 1",
+            " AND p.revision < ? ORDER BY p.depth DESC LIMIT 1",
             uid,
             alias,
+            before,
         )
         return _moved(events.read(*row)).proof
 
@@ -286,6 +326,21 @@ class SqliteView:
 def _moved(event: Event) -> AliasMoved:
     assert isinstance(event.change, AliasMoved)
     return event.change
+
+
+def _assigned(event: Event) -> Assignment:
+    assert isinstance(event.change, AssignmentChanged)
+    after = event.change.after
+    assert after is not None
+    return dataclasses.replace(
+        after, revision=event.revision, actor=event.actor, time_ms=event.time_ms, reason=event.reason
+    )
+
+
+def _wave(event: Event, share_ppm: int) -> Wave:
+    move = _moved(event)
+    assert move.waves is not None
+    return Wave(move.model, move.alias, event.revision, move.waves, share_ppm)
 
 
 def _policy_changed(event: Event) -> ModelPolicyChanged:

@@ -89,4 +89,19 @@ STEPS: tuple[str, ...] = (
         PRIMARY KEY (model, alias)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE assignments (
+        name TEXT PRIMARY KEY,
+        model INTEGER NOT NULL REFERENCES models (uid),
+        revision INTEGER NOT NULL UNIQUE REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE waves (
+        model INTEGER NOT NULL REFERENCES models (uid),
+        alias TEXT NOT NULL,
+        revision INTEGER NOT NULL REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED,
+        share_ppm INTEGER NOT NULL,
+        PRIMARY KEY (model, alias, revision)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

@@ -50,6 +50,9 @@ class Tracer:
         Raises:
             FailedPreconditionError: NODE_KEY_CONFLICT.
         """
+        seen = await self._store.read(lambda view: view.node_key(node))
+        if seen is not None:  # keys never change, so that nodes that come back need no transaction
+            return _same_key(node, key, *seen)
 
         def rule(transaction: Transaction) -> int:
             known = transaction.node_key(node)
@@ -58,14 +61,7 @@ class Tracer:
                 revision = record(transaction, self._clock(), origin, change).revision
                 transaction.insert_node_key(node, key, revision)
                 return revision
-            if not hmac.compare_digest(known[0], key):
-                raise FailedPreconditionError(
-                    "NODE_KEY_CONFLICT",
-                    f"node {node!r} registered another key at revision {known[1]}",
-                    node=node,
-                    revision=known[1],
-                )
-            return known[1]
+            return _same_key(node, key, *known)
 
         return await self._store.change(rule)
 
@@ -93,6 +89,18 @@ class Tracer:
             return Trace(parsed, version, tuple(moves))
 
         return await self._store.read(rule)
+
+
+def _same_key(node: str, key: bytes, known: bytes, revision: int) -> int:
+    """Return the revision of a node's key, or raise NODE_KEY_CONFLICT where it is another one."""
+    if not hmac.compare_digest(known, key):
+        raise FailedPreconditionError(
+            "NODE_KEY_CONFLICT",
+            f"node {node!r} registered another key at revision {revision}",
+            node=node,
+            revision=revision,
+        )
+    return revision
 
 
 def _unresolved(text: str, why: str) -> InvalidArgumentError:

@@ -20,6 +20,7 @@ LARGEST = 2**53 - 1
 STICKY_KEY_BYTES = 128
 LEAST_ROWS, MOST_ROWS = 2, 65_536
 MOST_DELAY_US = 1_000_000
+MOST_WAVES = 16
 
 _METADATA_KEY = re.compile(r"[0-9a-z_.-]+", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,320}(\.[0-9]{1,32})?(e[+-]?[0-9]{1,3})?", re.ASCII)
@@ -40,6 +41,18 @@ def alias_state(request: Any) -> None:
             _arm(f"state.{name}", getattr(state, name), state.version)
     if state.HasField("sticky_key"):
         _sticky_key(state.sticky_key)
+
+
+def waves(message: Any) -> None:
+    """Check a wave plan."""
+    shares = message.shares_ppm
+    if not 1 <= len(shares) <= MOST_WAVES:
+        raise invalid("waves.shares_ppm", f"has {len(shares)} shares; a plan has 1 to {MOST_WAVES}", size=len(shares))
+    for before, share in zip((0, *shares), shares, strict=False):
+        if share <= before:
+            raise invalid("waves.shares_ppm", f"has {share} after {before}; shares ascend from 1", value=share)
+    if shares[-1] != MILLION:
+        raise invalid("waves.shares_ppm", f"ends with {shares[-1]}, not with {MILLION}: all nodes", value=shares[-1])
 
 
 def policy(request: Any) -> None:

@@ -14,7 +14,7 @@ from neuralmesh.mesh.v1 import mesh_service_pb2 as pb
 from neuralmesh.registry.v1 import registry_service_pb2
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server import state_digest
-from neuralmesh_server.errors import FailedPreconditionError, NotFoundError
+from neuralmesh_server.errors import FailedPreconditionError, NeuralMeshError, NotFoundError
 from neuralmesh_server.runtime.handlers import abort, service_handler
 from tests.inference import models
 from tests.inference.conftest import PATIENCE
@@ -45,6 +45,7 @@ class FakeRegistry:
         self.cut_after: dict[str, int] = {}
         self.hellos: list[Any] = []
         self.reports: list[Any] = []
+        self.refusal: NeuralMeshError | None = None
         self.address = ""
         self._port = 0
         self._changed = asyncio.Condition()
@@ -189,6 +190,9 @@ class FakeRegistry:
         self.hellos.append(first)
         async with self._changed:
             self._changed.notify_all()
+        if self.refusal is not None:
+            await abort(context, self.refusal)
+            return
         if first.applied_revision > self.revision:
             await abort(context, FailedPreconditionError("REVISION_AHEAD", "the node is ahead of this registry"))
             return

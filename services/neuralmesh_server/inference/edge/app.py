@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message_factory import GetMessageClass
@@ -31,7 +30,7 @@ from neuralmesh_server.runtime.handlers import service_handler
 from neuralmesh_server.runtime.tokens import guard
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from neuralmesh_server.content_store import ContentStore
     from neuralmesh_server.inference.edge.mesh import MeshLink
@@ -119,13 +118,9 @@ class Edge:
             longest_pause=self._settings.reconnect_seconds,
         )
 
-    async def run(self) -> None:
-        """Follow the registry and keep what is to be kept, until cancelled."""
-        await self.cache.tidy()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follower.run())
-            tasks.create_task(self._memory.run())
-            tasks.create_task(self._staleness.run())
+    def work(self) -> tuple[Coroutine[object, object, None], ...]:
+        """Return what follows the registry and keeps what is to be kept, each until it is cancelled."""
+        return self.cache.tidy(), self._follower.run(), self._memory.run(), self._staleness.run()
 
     async def close(self) -> None:
         """Keep what is to be kept, and close the lines."""

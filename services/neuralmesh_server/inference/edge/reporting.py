@@ -7,6 +7,7 @@ golden set has confirmed. Until then it is pending; it is refused when such a ve
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.inference.edge.mesh import Outcome, Verdict
@@ -102,7 +103,6 @@ class Reporting:
             if verdict != told or (figures != shown and loop.time() >= next_figures):
                 await session.report(verdict, figures)
                 told, shown, next_figures = verdict, figures, loop.time() + FIGURES_SECONDS
-            try:
-                await asyncio.wait_for(self._wake.wait(), FIGURES_SECONDS)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIGURES_SECONDS):  # `wait_for` may swallow a cancellation
+                    await self._wake.wait()

@@ -6,6 +6,7 @@ It reads the replica's policies and the silence; requests meet only what it put 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -76,10 +77,9 @@ class Staleness:
         while True:
             self._look()
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), self._until_next())
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._until_next()):  # `wait_for` may swallow a cancellation
+                    await self._wake.wait()
 
     def _look(self) -> None:
         step, told = self._silence.step, self._told
