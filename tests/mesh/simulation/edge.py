@@ -55,6 +55,8 @@ class SimulatedEdge:
         runs: True while its process runs.
         disk_full: Whatever is written fails.
         loads: Versions that were loaded since its process began, in order.
+        highest: Highest revision that it must not go below: what its process applied, and over a crash what it kept,
+            which is all that it acknowledges.
     """
 
     def __init__(self, name: str, labels: dict[str, str], folder: Path, wire: Wire) -> None:
@@ -79,6 +81,7 @@ class SimulatedEdge:
     def start(self) -> None:
         """Start its process."""
         settings = self._settings
+        self._kept_before = self.highest
         self._folder = NodeFolder(settings.data)
         self.serving = Serving()
         file = ReplicaFile(settings.data / "replica.json")
@@ -111,11 +114,12 @@ class SimulatedEdge:
         if self.replica.revision:
             self.loader.changed()
         self.runs = True
-        self._tasks = [asyncio.create_task(work) for work in (edge.run(), self.loader.run(), self._keeper.run())]
+        self._tasks = [asyncio.create_task(work) for work in (*edge.work(), self.loader.run(), self._keeper.run())]
 
     async def kill(self) -> None:
         """End its process from one moment to the next; its disk stays as it is."""
         self.runs = False
+        self.highest = self._kept()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -146,6 +150,21 @@ class SimulatedEdge:
     def failure(self) -> BaseException | None:
         """Return why one of its tasks ended; None while all go on."""
         return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
+
+    def __str__(self) -> str:
+        status = self._edge.status()
+        return (
+            f"{self.name}: revision {self.replica.revision}, answers {self.answering}, holds {sorted(self.held)}, "
+            f"{self.verdict}, {status.trouble or 'connected'}, {status.figures.failures}, aside {self.overridden}"
+        )
+
+    @property
+    def verdict(self) -> object:
+        """What it says of its state."""
+        return self._edge._reporting.verdict() if self._edge._reporting is not None else None
+
+    def _kept(self) -> int:
+        return max(self._kept_before, self._keeper.kept[0])
 
     def _published(self) -> None:
         self._keeper.mark()

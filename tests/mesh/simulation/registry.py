@@ -12,7 +12,6 @@ from neuralmesh_server.registry.mesh.fleet import Fleet
 from neuralmesh_server.registry.mesh.hub import Hub
 from neuralmesh_server.registry.mesh.selectors import parse
 from neuralmesh_server.registry.mesh.service import MeshServicer
-from neuralmesh_server.registry.mesh.store_fleet import StoredFleet
 from neuralmesh_server.registry.mesh.waves import Waves
 from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.registry.records import Actor, AliasState, FileEntry, Manifest, Origin
@@ -22,6 +21,7 @@ from tests.mesh.simulation.memory_store import MemoryStore
 
 if TYPE_CHECKING:
     from neuralmesh_server.registry.mesh.desired import DesiredState
+    from neuralmesh_server.registry.mesh.nodes import Node
 
 MODEL, ALIAS, KIND = "signs", "production", "liam.binary_network"
 SOMEBODY = Origin(Actor("somebody"))
@@ -32,17 +32,19 @@ class SimulatedRegistry:
     """See the module.
 
     Attributes:
-        history: The alias's versions by the revisions that set them; what any node may ever answer is in it.
+        history: Versions that the alias was given, with the revisions that did it, in every life of the registry; what
+            any node may ever answer is in it.
         artifacts: Bytes by digest.
         servicer: What nodes dial; None while the registry is down.
     """
 
     def __init__(self) -> None:
         self.artifacts: dict[str, bytes] = {}
-        self.history: dict[int, int] = {}
+        self.history: set[tuple[int, int]] = set()
         self.servicer: MeshServicer | None = None
         self.clock_ms = 1_800_000_000_000
         self._store = MemoryStore()
+        self._remembered = _RememberedFleet()
         self._tasks: list[asyncio.Task[None]] = []
         self._make()
 
@@ -62,15 +64,22 @@ class SimulatedRegistry:
         self._store.forget_listeners()
         self._make()
 
-    def backup(self) -> tuple[bytes, dict[int, int]]:
+    def backup(self) -> bytes:
         """Return a copy of everything."""
-        return self._store.backup(), dict(self.history)
+        return self._store.backup()
 
-    def restore(self, backup: tuple[bytes, dict[int, int]]) -> None:
+    def restore(self, backup: bytes) -> None:
         """Be what a copy says; the registry is down."""
-        self._store = MemoryStore(backup[0])
-        self.history |= backup[1]
+        self._store = MemoryStore(backup)
         self._make()
+
+    async def versions(self) -> int:
+        """Return how many versions there are."""
+        return (await self._catalog.model(MODEL)).latest_version
+
+    async def revision(self) -> int:
+        """Return the newest revision."""
+        return (await self._store.read(lambda view: view.head())).revision
 
     async def create(self) -> None:
         """Create the model and its assignment."""
@@ -87,20 +96,20 @@ class SimulatedRegistry:
     async def promote(self, version: int, waves: WavePlan | None = None) -> None:
         """Move the alias."""
         move = await self._promotions.promote(MODEL, ALIAS, AliasState(version), "", SOMEBODY, waves=waves)
-        self.history[move.alias.revision] = move.alias.state.version
+        self.history.add((move.alias.revision, move.alias.state.version))
 
     async def rollback(self) -> None:
         """Take the last promotion back, where there is one to go back to."""
         if (await self._promotions.alias(MODEL, ALIAS)).rollback_versions:
             move = await self._promotions.rollback(MODEL, ALIAS, 0, "", SOMEBODY)
-            self.history[move.alias.revision] = move.alias.state.version
+            self.history.add((move.alias.revision, move.alias.state.version))
 
     async def assign(self, selector: str, pinned_version: int = 0) -> None:
         """Set an assignment."""
         assignment = Assignment(parse(selector).text, MODEL, ALIAS, pinned_version)
         change = await self._assignments.set(assignment, SOMEBODY)
         if pinned_version:
-            self.history[change.assignment.revision] = pinned_version
+            self.history.add((change.assignment.revision, pinned_version))
 
     async def unassign(self, selector: str) -> None:
         """Delete an assignment, where there is one."""
@@ -129,6 +138,19 @@ class SimulatedRegistry:
         self._catalog = Catalog(self._store, self, now)
         self._promotions = Promotions(self._store, now)
         self._assignments = Assignments(self._store, now)
-        self._fleet = Fleet(StoredFleet(self._store), now, loop.time)
+        self._fleet = Fleet(self._remembered, now, loop.time)
         self._hub = Hub(self._store, Tracer(self._store, now), self._fleet, HEARTBEAT_SECONDS)
         self._waves = Waves(self._store, self._hub, self._fleet, now, loop.time)
+
+
+class _RememberedFleet:
+    """What is known of nodes, kept in memory."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+
+    async def load(self) -> list[Node]:
+        return list(self._nodes.values())
+
+    async def save(self, nodes: list[Node]) -> None:
+        self._nodes |= {node.name: node for node in nodes}

@@ -51,7 +51,8 @@ class World:
     _registry: SimulatedRegistry = field(init=False)
     _edges: list[SimulatedEdge] = field(default_factory=list)
     _versions: int = 0
-    _backup: tuple[bytes, dict[int, int]] | None = None
+    _pushed: int = 0
+    _backup: bytes = b""
 
     async def run(self, steps: int) -> None:
         """Run a schedule of so many steps, then have everything be well."""
@@ -79,11 +80,11 @@ class World:
 
     async def do_promote(self) -> None:
         """The alias moves, at once."""
-        await self._registry.promote(self._chance.whole(1, self._versions))
+        await self._registry.promote(await self._version())
 
     async def do_promote_in_waves(self) -> None:
         """The alias moves, in waves."""
-        await self._registry.promote(self._chance.whole(1, self._versions), WAVES)
+        await self._registry.promote(await self._version(), WAVES)
 
     async def do_roll_back(self) -> None:
         """The alias goes back."""
@@ -91,7 +92,7 @@ class World:
 
     async def do_pin(self) -> None:
         """One site stays at a version."""
-        await self._registry.assign("site=s1", self._chance.whole(1, self._versions))
+        await self._registry.assign("site=s1", await self._version())
 
     async def do_unpin(self) -> None:
         """It follows again."""
@@ -174,7 +175,24 @@ class World:
     async def do_restart_registry(self) -> None:
         """The registry dies and comes back."""
         self._registry.kill()
+        for edge in self._edges:
+            edge.wire.reset()
         await self._pass(self._chance.below(3.0))
+        await self._registry.start()
+
+    async def do_back_up(self) -> None:
+        """Somebody copies the registry."""
+        self._backup = self._registry.backup()
+
+    async def do_restore(self) -> None:
+        """The registry is set back to an old copy: nodes know more than it does, and do not go back with it."""
+        if not self._backup:
+            return
+        self._registry.kill()
+        for edge in self._edges:
+            edge.wire.reset()
+        self._registry.restore(self._backup)
+        self._backup = b""
         await self._registry.start()
 
     async def do_jump(self) -> None:
@@ -189,6 +207,9 @@ class World:
             edge.wire.mend()
             if not edge.runs:
                 edge.start()
+        # A registry that was set back is heard again when it has gone beyond what the nodes know.
+        while await self._registry.revision() <= max(edge.replica.revision for edge in self._edges):
+            await self._push()
         # An override ends with the registry's next word.
         await self._push()
         await self._registry.promote(self._versions)
@@ -227,7 +248,11 @@ class World:
         assert [edge.loads for edge in self._edges] == loads, self._story("something was loaded again")
 
     async def _push(self) -> None:
-        self._versions = await self._registry.push(_network(self.folder, self.seed * 1000 + self._versions))
+        self._pushed += 1
+        self._versions = await self._registry.push(_network(self.folder, self.seed * 1000 + self._pushed))
+
+    async def _version(self) -> int:
+        return self._chance.whole(1, await self._registry.versions())
 
     def _add_edge(self, number: int) -> None:
         name = f"edge-{number}"
@@ -265,7 +290,7 @@ class World:
             if not answering:
                 continue
             assert answering in edge.held, self._story(f"{edge.name} answers with what it does not hold")
-            named = {version for moved, version in self._registry.history.items() if moved <= revision}
+            named = {version for moved, version in self._registry.history if moved <= revision}
             allowed = named | edge.overridden
             assert answering in allowed, self._story(f"{edge.name} at {revision} answers with {answering}: {allowed}")
 
@@ -273,7 +298,7 @@ class World:
         return asyncio.get_running_loop().time()
 
     def _story(self, what: str) -> str:
-        return "\n".join([f"seed {self.seed}: {what}", *self.said])
+        return "\n".join([f"seed {self.seed}: {what}", *self.said, *map(str, self._edges)])
 
 
 def _network(folder: Path, seed: int) -> bytes:
