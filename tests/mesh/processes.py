@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -75,7 +76,8 @@ class Site:
         command += ["edge", "--registry", through or self.registry.address, "--node", "oslo", "--labels", "tier=edge"]
         command += ["--store", str(self.folder / "oslo"), "--max-bytes", "64M", "--listen", self._address]
         command += ["--metrics", ""]
-        self._edge = ServerProcess(command, {"PYTHONPATH": str(ROOT)}, self.folder / "oslo.log")
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._edge = ServerProcess(command, {"PYTHONPATH": path}, self.folder / "oslo.log")
         if not failpoint:
             self._address = self._edge.listening("edge")
 
