@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuralmesh import exceptions
-from tests.mesh.processes import ALIAS, MODEL
+from tests.mesh.processes import ALIAS, MODEL, PATIENCE
+from tests.processes import until
 
 if TYPE_CHECKING:
     from tests.mesh.processes import Site
@@ -23,7 +24,7 @@ def killed_and_back(site: Site, point: str, number: int, *, offline: bool) -> No
     if offline:
         site.registry.kill()
         site.start()
-        site.await_version(site.answers() or 1)
+        until(lambda: site.answers() > 0, "one of the two versions answers", PATIENCE)
         with site.client() as client:
             status = client.edge.get_edge_status()
             assert not status.connected

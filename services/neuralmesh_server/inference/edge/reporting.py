@@ -1,7 +1,8 @@
 """Says what became of the node's state, and how the node is: at once when the first changes, once a second the second.
 
-A state is applied when it is on the disk and every version that an alias of the registry names is loaded, which its
-golden set has confirmed. Until then it is pending; it is refused when such a version cannot be loaded.
+A state is applied when it is on the disk, every version that an alias of the registry names is loaded, which its golden
+set has confirmed, and so is the one before it, so that a rollback needs no line. Until then it is pending; it is refused
+when a version that an alias names cannot be loaded.
 """
 
 from __future__ import annotations
@@ -71,6 +72,11 @@ class Reporting:
             if reason and not self._loader.is_tried_again(*key):
                 return say(Outcome.REFUSED, f"{key[0]}/{key[1]}: {reason}")
             waits.append(f"{key[0]}/{key[1]}: {reason or 'is being made ready'}")
+        for key in self._before():
+            state = states.get(key)
+            given_up = state is not None and state.state == "FAILED" and not self._loader.is_tried_again(*key)
+            if (state is None or state.state != "READY") and not given_up:
+                waits.append(f"{key[0]}/{key[1]}, to which a rollback would go, is being made ready")
         if waits:
             return say(Outcome.PENDING, "; ".join(waits))
         if self._keeper.kept != (revision, digest) or self._memory.kept < revision:
@@ -90,6 +96,14 @@ class Reporting:
         # Arms of an alias that is set aside need not run here, but its stable version is held.
         stable = {(key[0], self._replica.alias_records[key].version) for key in aside}
         return [key for key in dict.fromkeys(keys) if key in here or key in stable]
+
+    def _before(self) -> list[tuple[str, int]]:
+        """Return the versions that a rollback would bring back; one that cannot be loaded keeps nobody waiting."""
+        return [
+            (model, record.below[0])
+            for (model, _), record in self._replica.alias_records.items()
+            if record.below and model not in self._loader.unloaded
+        ]
 
     async def run(self, session: MeshSession) -> None:
         """Report until cancelled or the stream is lost."""
