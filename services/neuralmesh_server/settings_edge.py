@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 32
 DEFAULT_MAX_BYTES = 2 * 1024**3
-RECONNECT_SECONDS = 1.0
+RECONNECT_SECONDS = 0.4
+"""Longest pause before the registry is tried again: a node is to have converged within a second of its line."""
 
 _KEY = re.compile(r"[a-z][a-z0-9._/-]{0,62}", re.ASCII)
 _VALUE = re.compile(r"[A-Za-z0-9._-]{0,63}", re.ASCII)

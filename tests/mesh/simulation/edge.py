@@ -136,6 +136,11 @@ class SimulatedEdge:
         return frozenset(move.version for move in self._edge.overrides.moves())
 
     @property
+    def applied(self) -> int:
+        """Highest revision that it says it ever applied."""
+        return self._edge.status().applied_revision
+
+    @property
     def answering(self) -> int:
         """The version that answers; 0 for none."""
         snapshot = self.serving.current

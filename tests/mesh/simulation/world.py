@@ -208,7 +208,7 @@ class World:
             if not edge.runs:
                 edge.start()
         # A registry that was set back is heard again when it has gone beyond what the nodes know.
-        while await self._registry.revision() <= max(edge.replica.revision for edge in self._edges):
+        while await self._registry.revision() <= max(edge.applied for edge in self._edges):
             await self._push()
         # An override ends with the registry's next word.
         await self._push()

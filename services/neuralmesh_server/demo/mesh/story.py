@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
+from liam_core import BinaryNetwork
 from neuralmesh_server.demo import digits
 from neuralmesh_server.demo.mesh.site import CutLine, EdgeProcess
 from neuralmesh_server.demo.mesh.traffic import Traffic
@@ -79,7 +80,7 @@ class Story:
             path = self._folder / f"{number}.safetensors"
             digits.write_network(made, path)
             version = self._client.push(MODEL, path, kind=KIND, reason="demo")
-            expected[number] = digits.labels(path, data.held_out_images)
+            expected[number] = BinaryNetwork.open(path).run(data.held_out_images)[0]
             self._say(f"version {version.version}: {version.digest}")
         self._client.promote(MODEL, 1, alias=ALIAS, reason="first release")
         self._client.mesh.set_assignment("tier=edge", MODEL, ALIAS, reason="demo")
