@@ -210,6 +210,7 @@ class InferenceApp:
                 serving=self._serving,
                 folder=folder,
                 endpoint=lambda: str(self.endpoint),
+                lost_reports=lambda: 0 if self._telemetry is None else self._telemetry.given_up,
             )
         self._follower = Follower(
             registry=registry,

@@ -91,10 +91,17 @@ class Edge:
         return self._staleness.current()
 
     def join(
-        self, *, loader: Loader, keeper: Keeper, serving: Serving, folder: NodeFolder, endpoint: Callable[[], str]
+        self,
+        *,
+        loader: Loader,
+        keeper: Keeper,
+        serving: Serving,
+        folder: NodeFolder,
+        endpoint: Callable[[], str],
+        lost_reports: Callable[[], int],
     ) -> None:
         """Join the parts that every node has."""
-        self._loader, self._keeper = loader, keeper
+        self._loader, self._keeper, self._lost_reports = loader, keeper, lost_reports
         self.overrides = Overrides(
             replica=self._replica,
             serving=serving,
@@ -153,6 +160,7 @@ class Edge:
             fetched_registry_bytes=self.sources.registry_bytes,
             overrides=self.overrides.moves(),
             failures=tuple(f"{one.model}/{one.version}: {one.reason}" for one in failed[:MOST_FAILURES]),
+            lost_reports=self._lost_reports(),
         )
 
     def status(self) -> EdgeStatus:

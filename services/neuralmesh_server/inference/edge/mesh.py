@@ -78,6 +78,7 @@ class Figures:
     hedges_different: int = 0
     overrides: tuple[LocalMove, ...] = ()
     failures: tuple[str, ...] = ()
+    lost_reports: int = 0
 
 
 @dataclass(frozen=True, slots=True)
