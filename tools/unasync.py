@@ -21,6 +21,7 @@ NAMES = {
     "AsyncClient": "Client",
     "AsyncConnection": "Connection",
     "AsyncRegistry": "Registry",
+    "AsyncMesh": "Mesh",
     "AsyncMetrics": "Metrics",
     "AsyncInference": "Inference",
     "AsyncNode": "Node",

@@ -132,19 +132,23 @@ class RegistrySettings:
     Attributes:
         server: See ServerSettings.
         data: Folder of the database and the artifacts.
-        heartbeat_seconds: Longest silence on a Watch stream.
+        heartbeat_seconds: Longest silence on a stream of Watch or Sync.
+        http: Where Prometheus scrapes the fleet; None, the default, for nowhere.
     """
 
     server: ServerSettings
     data: Path
     heartbeat_seconds: float = 10.0
+    http: Endpoint | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> RegistrySettings:
-        """Read NEURALMESH_REGISTRY_LISTEN, _DATA and what ServerSettings reads."""
+        """Read NEURALMESH_REGISTRY_LISTEN, _DATA, _HTTP and what ServerSettings reads."""
+        http = env.get("NEURALMESH_REGISTRY_HTTP")
         return cls(
             server=ServerSettings.from_env(env, "NEURALMESH_REGISTRY", REGISTRY_PORT),
             data=Path(env.get("NEURALMESH_REGISTRY_DATA", "data/registry")),
+            http=Endpoint.parse(http, name="NEURALMESH_REGISTRY_HTTP") if http else None,
         )
 
 

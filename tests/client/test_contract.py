@@ -9,7 +9,7 @@ import pytest
 from neuralmesh import AsyncClient, Client, _service, oip
 from neuralmesh_server.runtime.handlers import snake_case
 
-SERVICES = {"registry": _service.REGISTRY, "inference": oip.SERVICE, "metrics": _service.METRICS}
+SERVICES = {"registry": _service.REGISTRY, "inference": oip.SERVICE, "metrics": _service.METRICS, "mesh": _service.MESH}
 METHODS = [(name, method.name) for name, service in SERVICES.items() for method in service.methods]
 
 

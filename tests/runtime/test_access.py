@@ -41,6 +41,7 @@ from neuralmesh_server.settings import SettingsError
 
 TABLES = {
     "registry": (_service.REGISTRY, registry_access.RULES),
+    "mesh": (_service.MESH, registry_access.MESH_RULES),
     "metrics": (_service.METRICS, metrics_access.RULES),
     "inference": (oip.SERVICE, inference_access.RULES),
     "node": (node_service_pb2.DESCRIPTOR.services_by_name["NodeService"], inference_access.NODE_RULES),

@@ -37,6 +37,13 @@ def promote(
     sticky: Annotated[
         str, typer.Option(metavar="SOURCE", help="What decides the arm: parameter:NAME, metadata:NAME or id.")
     ] = "",
+    waves: Annotated[
+        str,
+        typer.Option(metavar="SHARES", help="Shares of the edge nodes that get it one after the other, as 10,50,100."),
+    ] = "",
+    wave_hold: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long a wave must be healthy before the next, as 30s.")
+    ] = "",
     prove: Annotated[bool, typer.Option("--prove", help="Run it beside the version that answers today first.")] = False,
     source: Source = "",
     reason: Reason = "",
@@ -51,6 +58,7 @@ def promote(
     check_alias(alias)
     number = parse_version(version)
     canary_arm, shadow_arm = _arms(canary, shadow, share, shadow_share)
+    plan = _plan(waves, wave_hold)
     proof = None
     if prove:
         proof = for_promotion(client, model, alias, _exposure(number, canary_arm, shadow_arm), source)
@@ -65,6 +73,7 @@ def promote(
             shadow=shadow_arm,
             sticky=_sticky(sticky),
             proof=proof,
+            waves=plan,
             reason=reason,
         )
     if json or not response.HasField("previous_state") or response.previous_state != response.alias.state:
@@ -149,6 +158,18 @@ def _arms(
         (parse_version(canary), _fraction("--share", share)) if canary else None,
         (parse_version(shadow), _fraction("--shadow-share", shadow_share or "100%")) if shadow else None,
     )
+
+
+def _plan(waves: str, hold: str) -> Any:
+    """Return the wave plan, None for none."""
+    from neuralmesh import rollout  # noqa: PLC0415 - commands import messages when they run
+
+    if not waves:
+        if hold:
+            raise InvalidArgumentError("FIELD_INVALID", "--wave-hold needs --waves", field="wave_hold")
+        return None
+    shares = [_fraction("--waves", f"{part.strip().removesuffix('%')}%") for part in waves.split(",")]
+    return rollout.waves(shares, quantities.seconds("--wave-hold", hold) if hold else 0)
 
 
 def _exposure(version: int, canary: tuple[int, float] | None, shadow: tuple[int, float] | None) -> Exposure:

@@ -112,10 +112,42 @@ def proof_text(proof: Any) -> str:
     return f"{', '.join(facts)}, by {proof.node}"
 
 
+def waves_text(waves: Any) -> str:
+    """Return what a wave plan says."""
+    shares = ", ".join(share_text(share) for share in waves.shares_ppm)
+    held = f", each healthy for {duration_text(waves.hold_seconds, 's')}" if waves.hold_seconds else ""
+    return f"edge nodes in waves of {shares}{held}"
+
+
+def staleness_text(staleness: Any) -> str:
+    """Return what a staleness policy says."""
+    actions = {staleness.ACTION_FLAG: "flag", staleness.ACTION_REFUSE: "refuse"}
+    return f"{actions.get(staleness.action, 'serve')} after {duration_text(staleness.after_seconds or 60, 's')}"
+
+
+def assignment_text(assignment: Any) -> str:
+    """Return what the nodes of an assignment hold."""
+    pin = f" pinned to {assignment.pinned_version}" if assignment.pinned_version else ""
+    parts = [f"{assignment.model}@{assignment.alias}{pin}"]
+    if assignment.HasField("limits"):
+        parts.append(limits_text(assignment.limits) or "no limits")
+    if assignment.HasField("staleness"):
+        parts.append(f"stale: {staleness_text(assignment.staleness)}")
+    return ", ".join(parts)
+
+
+def _assigned_text(change: Any) -> str:
+    if change.HasField("after"):
+        return f"{change.after.selector} holds {assignment_text(change.after)}"
+    return f"{change.before.selector} no longer holds {assignment_text(change.before)}"
+
+
 def _moved_text(move: Any) -> str:
     kind = "rolled back" if move.kind == move.KIND_ROLLBACK else "promoted"
     before = state_text(move.before) if move.HasField("before") else "none"
     text = f"{short(move.alias)} {kind}: {before} -> {state_text(move.after)}"
+    if move.HasField("waves"):
+        text = f"{text}; {waves_text(move.waves)}"
     return f"{text}; proof: {proof_text(move.proof)}" if move.HasField("proof") else text
 
 
@@ -133,4 +165,9 @@ _EVENTS: dict[str, Callable[[Any], str]] = {
     "alias_moved": _moved_text,
     "model_policy_changed": lambda change: f"policy: {policy_text(change.after)}",
     "alias_protected": _protected_text,
+    "assignment_changed": _assigned_text,
+    "wave_reached": lambda change: (
+        f"{short(change.alias)}: the move of revision {change.move_revision} reached {share_text(change.share_ppm)} of"
+        " the edge nodes"
+    ),
 }

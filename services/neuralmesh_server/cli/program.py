@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from neuralmesh_server.cli import (
+    assignments,
     catalog,
     certs,
     doctor,
     edge,
     exit_codes,
+    fleet,
     import_qonnx,
     load,
     moves,
@@ -63,6 +65,10 @@ app.command("promote")(moves.promote)
 app.command("rollback")(moves.rollback)
 app.command("policy")(policy.policy)
 app.command("protect")(policy.protect)
+app.command("assign")(assignments.assign)
+app.command("unassign")(assignments.unassign)
+app.command("assignments")(assignments.assignments)
+app.command("fleet")(fleet.fleet)
 app.command("history")(moves.history)
 app.command("predict")(predict.predict)
 app.command("trace")(trace.trace)

@@ -30,8 +30,20 @@ WIDE = 110
 
 _FOLDED = frozenset(
     {
-        *("aliases", "by", "certificate", "description", "detail", "file", "in force by", "key", "kind", "name"),
-        *("ready on", "reason", "rollback goes through", "shape", "values", "what", "who", "why"),
+        *(
+            "aliases",
+            "by",
+            "certificate",
+            "description",
+            "detail",
+            "file",
+            "in force by",
+            "key",
+            "kind",
+            "labels",
+            "name",
+        ),
+        *("ready on", "reason", "rollback goes through", "selector", "shape", "state", "values", "what", "who", "why"),
     }
 )
 """Headings of columns whose cells may go on in the next line; figures, versions, times and digests stay whole."""

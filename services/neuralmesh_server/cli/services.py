@@ -35,6 +35,10 @@ TlsCa = Annotated[str | None, typer.Option(metavar="FILE", help="The authority (
 def registry(
     *,
     listen: Listen = None,
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where Prometheus scrapes the fleet (NEURALMESH_REGISTRY_HTTP)."),
+    ] = None,
     socket: Socket = None,
     data: Data = None,
     insecure: Insecure = False,
@@ -46,6 +50,7 @@ def registry(
     env = overlay(
         {
             "NEURALMESH_REGISTRY_LISTEN": listen,
+            "NEURALMESH_REGISTRY_HTTP": http,
             "NEURALMESH_REGISTRY_SOCKET": socket,
             "NEURALMESH_REGISTRY_DATA": data,
             "NEURALMESH_INSECURE": "1" if insecure else None,

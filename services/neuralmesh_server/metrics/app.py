@@ -10,14 +10,13 @@ from google.protobuf.message_factory import GetMessageClass
 from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
 from neuralmesh_server.metrics import exposition
 from neuralmesh_server.metrics.access import RULES, SCRAPE
-from neuralmesh_server.metrics.http_edge import PLAIN, HttpEdge
 from neuralmesh_server.metrics.service import MetricsServicer
 from neuralmesh_server.metrics.store_sqlite import SqliteStore
 from neuralmesh_server.runtime.access import check
 from neuralmesh_server.runtime.handlers import service_handler
+from neuralmesh_server.runtime.http_edge import EXPOSITION, PLAIN, HttpEdge, check_exposure
 from neuralmesh_server.runtime.server import Server
 from neuralmesh_server.runtime.tokens import guard, open_access
-from neuralmesh_server.settings import SettingsError
 
 if TYPE_CHECKING:
     from neuralmesh_server.settings import Endpoint, MetricsSettings
@@ -38,11 +37,7 @@ class MetricsApp:
 
     def __init__(self, settings: MetricsSettings) -> None:
         http = settings.http
-        if http is not None and not http.is_loopback and not settings.server.insecure:
-            raise SettingsError(
-                f"serving metrics on {http} over plain HTTP would let anyone on the network read them: set "
-                "NEURALMESH_METRICS_HTTP to a loopback address or to nothing, or pass --insecure"
-            )
+        check_exposure(http, "NEURALMESH_METRICS_HTTP", insecure=settings.server.insecure)
         self._settings = settings
         self._store: SqliteStore | None = None
         self._server: Server | None = None
@@ -74,7 +69,7 @@ class MetricsApp:
             return b"ok\n"
 
         if self._settings.http is not None:
-            pages = {"/metrics": (exposition.CONTENT_TYPE, metrics), "/healthz": (PLAIN, healthy)}
+            pages = {"/metrics": (EXPOSITION, metrics), "/healthz": (PLAIN, healthy)}
             self._http = HttpEdge(self._settings.http, pages, {"/metrics": permit})
             self.http_endpoint = await self._http.start()
         server = self._server = Server(self._settings.server, [(contract, handler)], access)

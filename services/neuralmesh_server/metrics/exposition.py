@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from neuralmesh_server.histogram import Histogram
     from neuralmesh_server.metrics.overview import Overview
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 LOWEST_BOUND, HIGHEST_BOUND = -20, 6
 """Exponents of the classic bounds: about 1 us to 64 s."""
 

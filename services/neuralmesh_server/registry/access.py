@@ -44,3 +44,6 @@ MESH_RULES: Mapping[str, Rule] = {
     "ListNodes": Rule((READER,)),
 }
 """Rule of every RPC of MeshService."""
+
+SCRAPE = Rule((READER,))
+"""What Prometheus needs to read the figures of all nodes."""

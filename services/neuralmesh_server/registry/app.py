@@ -12,9 +12,10 @@ from neuralmesh.mesh.v1 import mesh_service_pb2
 from neuralmesh.registry.v1 import registry_service_pb2
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.data_folder import DataFolder
-from neuralmesh_server.registry.access import MESH_RULES, RULES
+from neuralmesh_server.registry.access import MESH_RULES, RULES, SCRAPE
 from neuralmesh_server.registry.catalog import Catalog
 from neuralmesh_server.registry.following import Feed
+from neuralmesh_server.registry.mesh import exposition
 from neuralmesh_server.registry.mesh.assignments import Assignments
 from neuralmesh_server.registry.mesh.fleet import Fleet
 from neuralmesh_server.registry.mesh.hub import Hub
@@ -28,7 +29,9 @@ from neuralmesh_server.registry.service import RegistryServicer
 from neuralmesh_server.registry.store_sqlite import SqliteStore
 from neuralmesh_server.registry.tracing import Tracer
 from neuralmesh_server.registry.transfers import Transfers
+from neuralmesh_server.runtime.access import check
 from neuralmesh_server.runtime.handlers import service_handler
+from neuralmesh_server.runtime.http_edge import EXPOSITION, PLAIN, HttpEdge, check_exposure
 from neuralmesh_server.runtime.server import Server, drain
 from neuralmesh_server.runtime.tokens import guard, open_access
 from neuralmesh_server.settings import SettingsError
@@ -43,19 +46,30 @@ class RegistryApp:
     Args:
         settings: See RegistrySettings.
 
+    Attributes:
+        endpoint: Where gRPC listens; with the bound port once started.
+        http_endpoint: Where HTTP listens, or None when it is switched off.
+
     Raises:
-        SettingsError: The data folder is in use, of a newer version, or cannot be used.
+        SettingsError: The data folder is in use, of a newer version, or cannot be used; or HTTP would be open to the
+            network.
     """
 
     name = "registry"
 
     def __init__(self, settings: RegistrySettings) -> None:
-        access = open_access(settings.server)
+        check_exposure(settings.http, "NEURALMESH_REGISTRY_HTTP", insecure=settings.server.insecure)
+        self._access = access = open_access(settings.server)
         self._folder = DataFolder(settings.data, "registry process")
         try:
             self._store = SqliteStore(settings.data / "registry.sqlite")
+        except SettingsError:
+            self._folder.close()
+            raise
+        try:
             self._fleet_store = SqliteFleetStore(settings.data / "fleet.sqlite")
         except SettingsError:
+            self._store.close()
             self._folder.close()
             raise
         self._transfers = Transfers(ContentStore(settings.data / "artifacts"))
@@ -85,7 +99,9 @@ class RegistryApp:
             access,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._http: HttpEdge | None = None
         self.endpoint = settings.server.listen
+        self.http_endpoint = settings.http
 
     async def start(self) -> Endpoint:
         """Serve; returns where."""
@@ -95,6 +111,10 @@ class RegistryApp:
         self._waves.start()
         work = (self._hub.follow(), self._waves.run(), self._fleet.keep())
         self._tasks = [asyncio.get_running_loop().create_task(one) for one in work]
+        if self.http_endpoint is not None:
+            pages = {"/metrics": (EXPOSITION, self._figures), "/healthz": (PLAIN, self._healthy)}
+            self._http = HttpEdge(self.http_endpoint, pages, {"/metrics": self._permit_scrape})
+            self.http_endpoint = await self._http.start()
         self.endpoint = await self._server.start()
         await self._server.set_serving(serving=True)
         return self.endpoint
@@ -104,12 +124,25 @@ class RegistryApp:
         self._feed.close()
         self._hub.close()
         await self._server.stop()
+        if self._http is not None:
+            await self._http.stop()
         await drain(self._tasks)
         await self._fleet.save()
         self._fleet_store.close()
         self._transfers.close()
         self._store.close()
         self._folder.close()
+
+    async def _figures(self) -> bytes:
+        return exposition.render(self._hub.revision, self._fleet)
+
+    async def _healthy(self) -> bytes:
+        await self._store.read(lambda view: view.head())
+        return b"ok\n"
+
+    def _permit_scrape(self, authorization: str | None) -> None:
+        if self._access is not None:
+            check(SCRAPE, self._access.principal(authorization, lambda: None), "")
 
 
 def _now() -> int:

@@ -16,6 +16,7 @@ from neuralmesh_server.inference.edge.cache import MARGIN_BYTES, Cache, Held, In
 from neuralmesh_server.inference.edge.store_cache import CacheFolder
 from neuralmesh_server.inference.holding.records import FileRecord
 from tests.inference import models
+from tests.inference.conftest import when_ready
 from tests.inference.edge.conftest import Site, answer
 from tests.inference.edge.fakes import Outcome
 
@@ -170,6 +171,7 @@ async def test_old_versions_make_room_and_rollback_still_works_offline(site: Sit
         await site.registry.promote("digits", number)
         await site.registry.applied()
     store = ContentStore(site.folder / "edge-1" / "artifacts")
+    await when_ready(node, "digits", 3, 4)
     assert [store.has(digest) for digest in digests] == [False, True, True, True]
     await site.registry.stop()
     client = site.client(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -45,10 +46,11 @@ class Mesh(Registry):
 
     async def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Return the nodes as soon as a condition holds for them."""
-        async with asyncio.timeout(SECONDS):
-            while not condition(found := await self.nodes()):
-                await asyncio.sleep(0.01)
-            return found
+        end = time.monotonic() + SECONDS
+        while not condition(found := await self.nodes()):
+            assert time.monotonic() < end, f"the fleet is still {found}"
+            await asyncio.sleep(0.01)
+        return found
 
 
 @contextlib.asynccontextmanager

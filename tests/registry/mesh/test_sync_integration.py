@@ -65,7 +65,8 @@ async def test_the_state_of_a_node_can_be_asked_for(mesh):
 
 async def test_heartbeats_carry_the_newest_revision(serving, tmp_path):
     """A node hears of the registry while nothing of its own changes."""
-    async with serving(tmp_path / "data", heartbeat=0.05) as mesh, Node("edge-1").following(mesh.mesh) as node:
+    data = tmp_path / "data"
+    async with serving(data, heartbeat=0.05) as mesh, Node("edge-1").following(mesh.mesh) as node:
         before = node.revision
         await mesh.model()
         await node.until(lambda: node.revision > before)

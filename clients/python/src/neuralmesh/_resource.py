@@ -18,6 +18,11 @@ def alias_name(model: str, alias: str) -> str:
     return f"models/{model}/aliases/{alias}"
 
 
+def assignment_name(assignment: str) -> str:
+    """Return `assignments/{assignment}`; a whole name stays as it is."""
+    return assignment if assignment.startswith("assignments/") else f"assignments/{assignment}"
+
+
 def events_parent(model: str, alias: str) -> str:
     """Return the parent whose events are meant; empty for everything."""
     if alias:

@@ -1,11 +1,16 @@
-"""The parts of an alias's state as people say them: shares as fractions, sticky keys as `source:key`.
+"""The parts of an alias's move as people say them: shares as fractions, sticky keys as `source:key`.
 
 The registry checks them; here they are only put into the contract's messages.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from neuralmesh.registry.v1 import resources_pb2 as resources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MILLION = 1_000_000
 
@@ -40,6 +45,17 @@ def sticky_key(text: str) -> resources.StickyKey:
     if source not in _SOURCES or (source == "id") == bool(key):
         raise ValueError(f"a sticky key is parameter:NAME, metadata:NAME or id, not {text!r}")
     return resources.StickyKey(source=_SOURCES[source], key=key)
+
+
+def waves(shares: Sequence[float], hold_seconds: int = 0) -> resources.WavePlan:
+    """Return a plan of cumulative shares of the edge nodes, from 0 to 1, each healthy for so long before the next.
+
+    The last share is 1 where it is not given.
+    """
+    parts = [parts_per_million(share) for share in shares]
+    if not parts or parts[-1] != MILLION:
+        parts.append(MILLION)
+    return resources.WavePlan(shares_ppm=parts, hold_seconds=hold_seconds)
 
 
 def sticky_text(sticky: resources.StickyKey) -> str:

@@ -1,4 +1,4 @@
-"""The client: three connections, and the things that people do with them."""
+"""The client: its connections, and the things that people do with them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from neuralmesh._async import push
 from neuralmesh._async.connection import AsyncConnection
 from neuralmesh._async.edge import AsyncEdge
 from neuralmesh._async.inference import AsyncInference
+from neuralmesh._async.mesh import AsyncMesh
 from neuralmesh._async.metrics import AsyncMetrics
 from neuralmesh._async.node import AsyncNode
 from neuralmesh._async.registry import AsyncRegistry
@@ -57,6 +58,7 @@ class AsyncClient:
         metrics: Every method of the metrics service.
         node: What the inference node offers beside predictions: receipts, replays and proofs.
         edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
+        mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class AsyncClient:
             AsyncConnection(_service.METRICS, metrics, tls, timeout, token),
             AsyncConnection(_service.NODE, inference, tls, timeout, token),
             AsyncConnection(_service.EDGE, inference, tls, timeout, token),
+            AsyncConnection(_service.MESH, registry, tls, timeout, token),
         )
         self.registry = AsyncRegistry(self._connections[0], actor)
         self.inference = AsyncInference(self._connections[1])
         self.metrics = AsyncMetrics(self._connections[2])
         self.node = AsyncNode(self._connections[3])
         self.edge = AsyncEdge(self._connections[4], actor)
+        self.mesh = AsyncMesh(self._connections[5], actor)
 
     async def push(
         self,
@@ -136,6 +140,7 @@ class AsyncClient:
         shadow: tuple[int, float] | None = None,
         sticky: str = "",
         proof: resources_pb2.Proof | None = None,
+        waves: resources_pb2.WavePlan | None = None,
         reason: str = "",
     ) -> registry_service_pb2.PromoteAliasResponse:
         """Point an alias at a version, unless somebody else moves it at the same moment (AbortedError).
@@ -150,6 +155,7 @@ class AsyncClient:
             shadow: Another version and the share of the requests, from 0 to 1, of which it gets copies.
             sticky: What decides the arm of a request: `parameter:NAME`, `metadata:NAME` or `id`; empty is as `id`.
             proof: Evidence, kept with the move; protected aliases demand it.
+            waves: How the move reaches edge nodes, as `rollout.waves` makes it; None for all at once.
             reason: Why.
 
         Raises:
@@ -169,6 +175,7 @@ class AsyncClient:
             shadow=rollout.shadow(*shadow) if shadow else None,
             sticky_key=rollout.sticky_key(sticky) if sticky else None,
             proof=proof,
+            waves=waves,
             etag=etag,
             reason=reason,
             request_id=new_request_id(),

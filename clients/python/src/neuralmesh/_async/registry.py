@@ -154,11 +154,12 @@ class AsyncRegistry:
         shadow: resources.Shadow | None = None,
         sticky_key: resources.StickyKey | None = None,
         proof: resources.Proof | None = None,
+        waves: resources.WavePlan | None = None,
         etag: str = "",
         reason: str = "",
         request_id: str = "",
     ) -> pb.PromoteAliasResponse:
-        """Point an alias at a version, with the arms given and no others.
+        """Point an alias at a version, with the arms given and no others; edge nodes get it all at once, or in waves.
 
         Raises AbortedError when an etag is given and the alias has moved since, and FailedPreconditionError when the
         alias is protected and the proof is absent, not of this move, or beyond the limits.
@@ -167,6 +168,7 @@ class AsyncRegistry:
             name=alias_name(model, alias),
             state=resources.AliasState(version=version, canary=canary, shadow=shadow, sticky_key=sticky_key),
             proof=proof,
+            waves=waves,
             etag=etag,
             actor=self._actor,
             reason=reason,

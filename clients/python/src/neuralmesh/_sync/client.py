@@ -1,6 +1,6 @@
 # Generated from _async/client.py by tools/unasync.py; never edited.
 # ruff: noqa: UP028, PYI016, RET504, TRY300, RUF100, E501
-"""The client: three connections, and the things that people do with them."""
+"""The client: its connections, and the things that people do with them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from neuralmesh._sync import push
 from neuralmesh._sync.connection import Connection
 from neuralmesh._sync.edge import Edge
 from neuralmesh._sync.inference import Inference
+from neuralmesh._sync.mesh import Mesh
 from neuralmesh._sync.metrics import Metrics
 from neuralmesh._sync.node import Node
 from neuralmesh._sync.registry import Registry
@@ -59,6 +60,7 @@ class Client:
         metrics: Every method of the metrics service.
         node: What the inference node offers beside predictions: receipts, replays and proofs.
         edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
+        mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Client:
             Connection(_service.METRICS, metrics, tls, timeout, token),
             Connection(_service.NODE, inference, tls, timeout, token),
             Connection(_service.EDGE, inference, tls, timeout, token),
+            Connection(_service.MESH, registry, tls, timeout, token),
         )
         self.registry = Registry(self._connections[0], actor)
         self.inference = Inference(self._connections[1])
         self.metrics = Metrics(self._connections[2])
         self.node = Node(self._connections[3])
         self.edge = Edge(self._connections[4], actor)
+        self.mesh = Mesh(self._connections[5], actor)
 
     def push(
         self,
@@ -138,6 +142,7 @@ class Client:
         shadow: tuple[int, float] | None = None,
         sticky: str = "",
         proof: resources_pb2.Proof | None = None,
+        waves: resources_pb2.WavePlan | None = None,
         reason: str = "",
     ) -> registry_service_pb2.PromoteAliasResponse:
         """Point an alias at a version, unless somebody else moves it at the same moment (AbortedError).
@@ -152,6 +157,7 @@ class Client:
             shadow: Another version and the share of the requests, from 0 to 1, of which it gets copies.
             sticky: What decides the arm of a request: `parameter:NAME`, `metadata:NAME` or `id`; empty is as `id`.
             proof: Evidence, kept with the move; protected aliases demand it.
+            waves: How the move reaches edge nodes, as `rollout.waves` makes it; None for all at once.
             reason: Why.
 
         Raises:
@@ -171,6 +177,7 @@ class Client:
             shadow=rollout.shadow(*shadow) if shadow else None,
             sticky_key=rollout.sticky_key(sticky) if sticky else None,
             proof=proof,
+            waves=waves,
             etag=etag,
             reason=reason,
             request_id=new_request_id(),

@@ -1,4 +1,4 @@
-"""The HTTP side of the metrics service: `/metrics` for Prometheus and `/healthz`; nothing else.
+"""A small HTTP server beside gRPC: `/metrics` for Prometheus and `/healthz`; nothing else.
 
 One request a connection, GET and HEAD only, heads up to 8 KiB within 5 seconds: enough for a scraper, and nothing that
 a stranger could hold open. A page may ask for a bearer token.
@@ -24,9 +24,24 @@ log = structlog.get_logger()
 HEAD_BYTES = 8192
 HEAD_SECONDS = 5.0
 PLAIN = "text/plain; charset=utf-8"
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+"""Content type of what Prometheus scrapes."""
 
 Answer = tuple[HTTPStatus, str, bytes]
 """Status, content type and body."""
+
+
+def check_exposure(listen: Endpoint | None, variable: str, *, insecure: bool) -> None:
+    """Refuse to serve figures to the network, since HTTP here has no TLS.
+
+    Raises:
+        SettingsError: The address is not on loopback, and nobody said that this is meant.
+    """
+    if listen is not None and not listen.is_loopback and not insecure:
+        raise SettingsError(
+            f"serving metrics on {listen} over plain HTTP would let anyone on the network read them: set "
+            f"{variable} to a loopback address or to nothing, or pass --insecure"
+        )
 
 
 class HttpEdge:

@@ -1,0 +1,90 @@
+"""The mesh service's methods, one for each RPC: which edge nodes hold what, and how they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuralmesh._async.pages import pages
+from neuralmesh._resource import assignment_name
+from neuralmesh.mesh.v1 import mesh_service_pb2 as pb
+from neuralmesh.registry.v1 import resources_pb2 as resources
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+
+    from neuralmesh._async.connection import AsyncConnection
+
+
+class AsyncMesh:
+    """Assignments, desired states and the fleet; the registry answers. Every method raises `neuralmesh.exceptions`."""
+
+    def __init__(self, connection: AsyncConnection, actor: str) -> None:
+        self._connection = connection
+        self._actor = actor
+
+    @property
+    def address(self) -> str:
+        """Where the calls go, `host:port`."""
+        return self._connection.address
+
+    async def set_assignment(
+        self,
+        selector: str,
+        model: str,
+        alias: str = "production",
+        *,
+        pinned_version: int = 0,
+        limits: resources.LimitPolicy | None = None,
+        staleness: resources.StalenessPolicy | None = None,
+        reason: str = "",
+        request_id: str = "",
+    ) -> pb.SetAssignmentResponse:
+        """Let the nodes that a selector matches hold what an alias says, or a pinned version in its place.
+
+        It replaces the assignment of the same selector, model and alias whole.
+        """
+        assignment = resources.Assignment(
+            selector=selector,
+            model=model,
+            alias=alias,
+            pinned_version=pinned_version,
+            limits=limits,
+            staleness=staleness,
+        )
+        request = pb.SetAssignmentRequest(
+            assignment=assignment, actor=self._actor, reason=reason, request_id=request_id
+        )
+        return await self._connection.unary("SetAssignment", pb.SetAssignmentResponse, request)
+
+    async def delete_assignment(
+        self, assignment: str, *, reason: str = "", request_id: str = ""
+    ) -> resources.Assignment:
+        """Delete an assignment, given with or without `assignments/`, and return it."""
+        request = pb.DeleteAssignmentRequest(
+            name=assignment_name(assignment), actor=self._actor, reason=reason, request_id=request_id
+        )
+        response = await self._connection.unary("DeleteAssignment", pb.DeleteAssignmentResponse, request)
+        return response.assignment
+
+    def list_assignments(self) -> AsyncIterator[resources.Assignment]:
+        """Yield all assignments in order of the revisions that set them."""
+        request = pb.ListAssignmentsRequest()
+        return pages(self._connection, "ListAssignments", pb.ListAssignmentsResponse, request, "assignments")
+
+    async def get_desired_state(
+        self, labels: Mapping[str, str] | None = None, node: str = ""
+    ) -> pb.GetDesiredStateResponse:
+        """Return what a node of such labels, and perhaps a name, is to hold now."""
+        request = pb.GetDesiredStateRequest(node=node, labels=dict(labels or {}))
+        return await self._connection.unary("GetDesiredState", pb.GetDesiredStateResponse, request)
+
+    def list_nodes(self, selector: str = "") -> AsyncIterator[pb.Node]:
+        """Yield the nodes that ever said hello, or those that a selector matches, in order of their names."""
+        request = pb.ListNodesRequest(selector=selector, page_size=1000)
+        return pages(self._connection, "ListNodes", pb.ListNodesResponse, request, "nodes")
+
+    def sync(
+        self, requests: AsyncIterable[pb.SyncRequest] | Iterable[pb.SyncRequest]
+    ) -> AsyncIterator[pb.SyncResponse]:
+        """Follow as a node: a hello, then reports, against states. It ends only with an error or with the requests."""
+        return self._connection.exchange("Sync", pb.SyncResponse, requests)
