@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from neuralmesh_server.content_store import ContentStore
+    from neuralmesh_server.inference.edge.mesh import Counts
     from neuralmesh_server.inference.holding.artifacts import Source
     from neuralmesh_server.inference.holding.follower import Follower, Keeper
     from neuralmesh_server.inference.holding.loader import Loader
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from neuralmesh_server.settings_edge import EdgeSettings
 
 MOST_FAILURES = 16
+COUNTED = ("forwarded", "forward_failures", "hedged", "hedges_won", "hedges_compared", "hedges_different")
 
 
 class Edge:
@@ -98,8 +100,10 @@ class Edge:
         folder: NodeFolder,
         endpoint: Callable[[], str],
         lost_reports: Callable[[], int],
+        counts: Counts | None = None,
     ) -> None:
         """Join the parts that every node has."""
+        self._counts = counts
         self._loader, self._keeper, self._lost_reports = loader, keeper, lost_reports
         self.overrides = Overrides(
             replica=self._replica,
@@ -150,6 +154,8 @@ class Edge:
 
     def figures(self) -> Figures:
         """Return how the node is."""
+        counts = self._counts
+        upward = {} if counts is None else {name: getattr(counts, name) for name in COUNTED}
         failed = [one for one in self._loader.reports() if one.state == "FAILED"]
         return Figures(
             cache_bytes=self.cache.complete_bytes,
@@ -159,6 +165,7 @@ class Edge:
             overrides=self.overrides.moves(),
             failures=tuple(f"{one.model}/{one.version}: {one.reason}" for one in failed[:MOST_FAILURES]),
             lost_reports=self._lost_reports(),
+            **upward,
         )
 
     def status(self) -> EdgeStatus:

@@ -81,6 +81,17 @@ class Figures:
     lost_reports: int = 0
 
 
+class Counts(Protocol):
+    """What went upward since the process began, by the names of the contract's NodeFigures."""
+
+    forwarded: int
+    forward_failures: int
+    hedged: int
+    hedges_won: int
+    hedges_compared: int
+    hedges_different: int
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of the state of a revision; `digest` is that of the state that the node holds now."""
