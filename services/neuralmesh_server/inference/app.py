@@ -181,7 +181,9 @@ class InferenceApp:
         self._replica, effective = replica_file.load()
         unloaded = UnloadedFile(settings.shared)
         store = ContentStore(settings.shared / "artifacts")
-        self._edge = None if settings.edge is None else Edge(settings, settings.edge, self._replica, registry)
+        self._edge = (
+            None if settings.edge is None else Edge(settings, settings.edge, self._replica, registry, self._client)
+        )
         artifacts = self._make_artifacts(store, claims, registry)
         kinds = backends(self._upstreams)
         self._receipts = ReceiptFolder(settings.data / "receipts")
@@ -210,6 +212,7 @@ class InferenceApp:
                 serving=self._serving,
                 folder=folder,
                 endpoint=lambda: str(self.endpoint),
+                lost_reports=lambda: 0 if self._telemetry is None else self._telemetry.given_up,
             )
         self._follower = Follower(
             registry=registry,

@@ -227,7 +227,7 @@ async def test_a_registry_that_is_behind_is_not_followed(site: Site) -> None:
     client = site.client(node)
     assert (await answer(client)).version == 2
     status = await client.edge.get_edge_status()
-    assert (status.connected, "ahead" in status.disconnected_reason) == (False, True)
+    assert (status.connected, "behind this node" in status.disconnected_reason) == (False, True)
     assert status.applied_revision == 2
 
 

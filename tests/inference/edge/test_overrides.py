@@ -6,7 +6,7 @@ import pytest
 
 from neuralmesh import exceptions
 from tests.inference import models
-from tests.inference.conftest import when_settled
+from tests.inference.conftest import when_ready, when_settled
 from tests.inference.edge.conftest import Site, answer
 from tests.inference.edge.fakes import Outcome
 
@@ -22,6 +22,7 @@ async def test_a_rollback_on_the_node_works_with_the_line_cut_and_outlives_a_res
     await promoted(site, 2)
     node = await site.start()
     await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
     await site.registry.stop()
     client = site.client(node)
     done = await client.edge.override_alias("digits", reason="smells")
@@ -48,6 +49,7 @@ async def test_a_move_in_the_registry_ends_a_move_on_the_node(site: Site) -> Non
     await promoted(site, 2)
     node = await site.start()
     await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
     client = site.client(node)
     await client.edge.override_alias("digits")
     told = await site.registry.reported(lambda one: one.figures.overrides)
@@ -71,6 +73,7 @@ async def test_a_move_that_the_registry_overtook_while_the_node_slept_ends(site:
     await promoted(site, 2)
     node = await site.start()
     await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
     await site.client(node).edge.override_alias("digits")
     await site.stop_node(node)
     await promoted(site, 3)
@@ -87,6 +90,7 @@ async def test_the_version_that_a_move_needs_is_held_though_the_registry_lets_it
     await site.registry.promote("digits", 2, alias="staging")
     node = await site.start()
     await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
     client = site.client(node)
     await client.edge.override_alias("digits", version=2)
     for seed in (3, 4):
@@ -123,6 +127,7 @@ async def test_a_move_that_cannot_be_kept_changes_nothing(site: Site, monkeypatc
     await promoted(site, 2)
     node = await site.start()
     await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
     client = site.client(node)
 
     def full(moves: object) -> None:

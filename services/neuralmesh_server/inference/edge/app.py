@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from google.protobuf.message_factory import GetMessageClass
 
 from neuralmesh import AsyncClient, TlsFiles
-from neuralmesh._async.connection import AsyncConnection
-from neuralmesh.mesh.v1 import mesh_service_pb2 as pb
 from neuralmesh_server.inference.access import EDGE_RULES
 from neuralmesh_server.inference.edge.cache import Cache
 from neuralmesh_server.inference.edge.follower import EdgeFollower, Identity
@@ -30,10 +28,10 @@ from neuralmesh_server.runtime.handlers import service_handler
 from neuralmesh_server.runtime.tokens import guard
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from neuralmesh_server.content_store import ContentStore
-    from neuralmesh_server.inference.edge.mesh import MeshLink
+    from neuralmesh_server.inference.edge.mesh import Counts
     from neuralmesh_server.inference.holding.artifacts import Source
     from neuralmesh_server.inference.holding.follower import Follower, Keeper
     from neuralmesh_server.inference.holding.loader import Loader
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from neuralmesh_server.settings_edge import EdgeSettings
 
 MOST_FAILURES = 16
-_MESH = pb.DESCRIPTOR.services_by_name["MeshService"]
+COUNTED = ("forwarded", "forward_failures", "hedged", "hedges_won", "hedges_compared", "hedges_different")
 
 
 class Edge:
@@ -56,6 +54,7 @@ class Edge:
         edge: These.
         replica: What the registry says.
         registry: The registry as a source of artifacts.
+        client: The registry, and whoever else the node calls.
 
     Attributes:
         sources: Where artifacts come from.
@@ -65,14 +64,16 @@ class Edge:
 
     overrides: Overrides
 
-    def __init__(self, settings: InferenceSettings, edge: EdgeSettings, replica: Replica, registry: Source) -> None:
+    def __init__(
+        self, settings: InferenceSettings, edge: EdgeSettings, replica: Replica, registry: Source, client: AsyncClient
+    ) -> None:
         self._settings, self._edge, self._replica = settings, edge, replica
         tls = settings.server.tls
         files = TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key) if tls else None
         self._upstream: AsyncClient | None = None
         if edge.upstream is not None:
             self._upstream = AsyncClient(inference=str(edge.upstream), tls=files, token=settings.token)
-        self._connection = AsyncConnection(_MESH, str(settings.registry), files, 30.0, settings.token)
+        self._mesh = client.mesh
         self.sources = Sources(None if self._upstream is None else UpstreamArtifacts(self._upstream), registry)
         self.cache = Cache(CacheFolder(settings.shared / "artifacts"), edge.max_bytes, self._protected)
         store = MemoryFile(settings.data)
@@ -91,10 +92,19 @@ class Edge:
         return self._staleness.current()
 
     def join(
-        self, *, loader: Loader, keeper: Keeper, serving: Serving, folder: NodeFolder, endpoint: Callable[[], str]
+        self,
+        *,
+        loader: Loader,
+        keeper: Keeper,
+        serving: Serving,
+        folder: NodeFolder,
+        endpoint: Callable[[], str],
+        lost_reports: Callable[[], int],
+        counts: Counts | None = None,
     ) -> None:
         """Join the parts that every node has."""
-        self._loader, self._keeper = loader, keeper
+        self._counts = counts
+        self._loader, self._keeper, self._lost_reports = loader, keeper, lost_reports
         self.overrides = Overrides(
             replica=self._replica,
             serving=serving,
@@ -105,7 +115,7 @@ class Edge:
             replica=self._replica, loader=loader, keeper=keeper, memory=self._memory, figures=self.figures
         )
         self._follower = EdgeFollower(
-            mesh=self._mesh(),
+            mesh=GrpcMesh(self._mesh.sync),
             replica=self._replica,
             reporting=self._reporting,
             node=lambda: Identity(self._settings.node, self._edge.labels, folder.key, folder.epoch_ms, endpoint()),
@@ -128,7 +138,6 @@ class Edge:
             await self.overrides.settled()
         if self._memory.highest or self._silence.seconds is not None:
             await self._memory.keep()
-        await self._connection.close()
         if self._upstream is not None:
             await self._upstream.close()
 
@@ -145,6 +154,8 @@ class Edge:
 
     def figures(self) -> Figures:
         """Return how the node is."""
+        counts = self._counts
+        upward = {} if counts is None else {name: getattr(counts, name) for name in COUNTED}
         failed = [one for one in self._loader.reports() if one.state == "FAILED"]
         return Figures(
             cache_bytes=self.cache.complete_bytes,
@@ -153,6 +164,8 @@ class Edge:
             fetched_registry_bytes=self.sources.registry_bytes,
             overrides=self.overrides.moves(),
             failures=tuple(f"{one.model}/{one.version}: {one.reason}" for one in failed[:MOST_FAILURES]),
+            lost_reports=self._lost_reports(),
+            **upward,
         )
 
     def status(self) -> EdgeStatus:
@@ -167,12 +180,6 @@ class Edge:
             trouble=self._follower.trouble,
             figures=self.figures(),
         )
-
-    def _mesh(self) -> MeshLink:
-        def sync(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-            return self._connection.exchange("Sync", pb.SyncResponse, requests)
-
-        return GrpcMesh(sync)
 
     def _needed(self) -> set[tuple[str, int]]:
         """Return the versions that answer here, whatever the registry's newest state says."""

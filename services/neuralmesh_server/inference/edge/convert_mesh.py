@@ -91,6 +91,7 @@ def figures(shown: Figures) -> Any:
         hedges_different=shown.hedges_different,
         overrides=[override(move) for move in shown.overrides],
         failures=shown.failures,
+        lost_reports=shown.lost_reports,
     )
 
 

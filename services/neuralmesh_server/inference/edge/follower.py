@@ -121,16 +121,18 @@ class EdgeFollower:
 
     async def _follow(self) -> None:
         async with self._mesh.open(self._hello()) as session:
-            reports = asyncio.create_task(self._reporting.run(session))
+            reports: list[asyncio.Task[None]] = []
             try:
                 while True:
                     self._take(await session.read())
+                    if not reports:  # nothing is said to a registry that may be refusing the hello
+                        reports.append(asyncio.create_task(self._reporting.run(session)))
             except RefusedError as error:
-                await self._refuse(session, reports, error)
+                await _end(reports)
+                await self._refuse(session, error)
                 raise
             finally:
-                reports.cancel()
-                await asyncio.gather(reports, return_exceptions=True)
+                await _end(reports)
 
     def _hello(self) -> Hello:
         identity = self._identity()
@@ -177,10 +179,8 @@ class EdgeFollower:
         # A model of the same name may be another one after a restore.
         held.carry([record for key, record, uid in kept if key[0] in held.models and held.models[key[0]].uid == uid])
 
-    async def _refuse(self, session: MeshSession, reports: asyncio.Task[None], error: RefusedError) -> None:
+    async def _refuse(self, session: MeshSession, error: RefusedError) -> None:
         """Tell the registry why, after everything that was said before."""
-        reports.cancel()
-        await asyncio.gather(reports, return_exceptions=True)
         verdict = Verdict(Outcome.REFUSED, error.revision, self._replica.digest(), str(error))
         try:
             await session.report(verdict, self._reporting.figures())
@@ -202,8 +202,10 @@ class EdgeFollower:
         self.trouble = why
 
     def _report(self, error: LinkError) -> None:
-        repeated = self.trouble == str(error)
-        self._lost(str(error))
+        behind = error.reason == "REVISION_AHEAD"
+        why = f"the registry is behind this node: {error}" if behind else str(error)
+        repeated = self.trouble == why
+        self._lost(why)
         if error.reason == "NODE_KEY_CONFLICT":
             name = self._identity().name
             log.warning("node_name_taken", node=name, why=str(error))
@@ -213,7 +215,7 @@ class EdgeFollower:
             ) from error
         if repeated:
             return
-        if error.reason == "REVISION_AHEAD":
+        if behind:
             log.warning(
                 "registry_behind_node",
                 revision=self._highest(),
@@ -222,3 +224,9 @@ class EdgeFollower:
             )
         else:
             log.warning("registry_lost", why=str(error), revision=self._replica.revision)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -78,6 +78,18 @@ class Figures:
     hedges_different: int = 0
     overrides: tuple[LocalMove, ...] = ()
     failures: tuple[str, ...] = ()
+    lost_reports: int = 0
+
+
+class Counts(Protocol):
+    """What went upward since the process began, by the names of the contract's NodeFigures."""
+
+    forwarded: int
+    forward_failures: int
+    hedged: int
+    hedges_won: int
+    hedges_compared: int
+    hedges_different: int
 
 
 @dataclass(frozen=True, slots=True)
