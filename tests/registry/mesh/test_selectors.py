@@ -71,7 +71,23 @@ def test_a_star_matches_every_node(labels):
 
 @pytest.mark.parametrize(
     "requirement",
-    ["", "=", "a=b=c", "a==b", "!a=b", "!!a", "A=b", "a=b c", "a=ø", "ä", "a,*", "*,a", "1a", "a" * 64, "a=" + "b" * 64],
+    [
+        "",
+        "=",
+        "a=b=c",
+        "a==b",
+        "!a=b",
+        "!!a",
+        "A=b",
+        "a=b c",
+        "a=ø",
+        "ä",
+        "a,*",
+        "*,a",
+        "1a",
+        "a" * 64,
+        "a=" + "b" * 64,
+    ],
 )
 def test_what_is_no_requirement_is_named(requirement):
     """The error has the field and the requirement that is none."""
