@@ -46,7 +46,7 @@ static int is_stream(const stream *s) { return kind_of(s) >= FRONT_STREAM; }
 /* The answer of the codec to a message: its size, or what else oip_answer says. */
 static int64_t infer(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
-    if (k->codec == NULL || s->compressed) return OIP_PASS;
+    if (k->codec == NULL || s->compressed || s->pinned) return OIP_PASS;
     return oip_answer(k->codec, k->table, &k->call, message, size);
 }
 

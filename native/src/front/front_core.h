@@ -116,6 +116,7 @@ typedef struct stream {
     uint8_t told;       /* its owner waits for FRONT_ROOM */
     uint8_t waiting;    /* it is in the connection's list of those with something to send */
     uint8_t compressed; /* the message under way is */
+    uint8_t pinned;     /* the caller says which digest is to answer, which the codec does not look at */
     uint8_t complete;   /* the only message is there */
     int64_t deadline_ns;
     int64_t length;   /* content-length, -1 for none */

@@ -14,6 +14,9 @@
 
 #define NO_METHOD UINT32_MAX
 
+/* Metadata by which a caller says which version is to answer, or none; see docs/mesh.md. */
+#define DIGEST_FIELD "neuralmesh-digest"
+
 /* A block of fields while it is read. */
 typedef struct reading {
     core *k;
@@ -127,6 +130,7 @@ static void read_regular(reading *r, const uint8_t *name, size_t name_size, cons
                is(name, name_size, "upgrade")) {
         r->malformed = 1;
     } else if (!is(name, name_size, "grpc-accept-encoding")) {
+        if (is(name, name_size, DIGEST_FIELD)) r->s->pinned = 1;
         keep_field(r, name, name_size, value, size);
     }
 }
