@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     """Returns the answer's bytes from version, request id, wanted outputs and parameters."""
 
 CANCELLED = "CANCELLED"
-TOO_LATE_SECONDS = 0.02
-"""A call that is cancelled with no more than this left was ended by its deadline: the caller's clock may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,5 +245,4 @@ class Answering:
 
 def _ended_by(caller: Caller) -> str:
     """Return the status of a call that was cancelled; a passed deadline, too, cancels it, and is no caller's fault."""
-    remaining = caller.remaining()
-    return CANCELLED if remaining is None or remaining > TOO_LATE_SECONDS else DeadlineExceededError.code
+    return DeadlineExceededError.code if caller.is_late() else CANCELLED

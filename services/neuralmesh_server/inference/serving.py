@@ -381,6 +381,15 @@ def _rollout(record: AliasRecord, answers: int, served: Mapping[tuple[str, int],
     )
 
 
+def check_names(model: str, version: str) -> None:
+    """Raise NAME_INVALID or VERSION_INVALID for what names no model, version or alias on any node."""
+    names.check_model(model)
+    if version and is_number_like(version):
+        names.parse_version(version)
+    elif version:
+        names.check_alias(version)
+
+
 def is_number_like(text: str) -> bool:
     """Say whether a version text was meant as a number: it begins with a digit, a sign or a space."""
     first = text[0]

@@ -7,6 +7,7 @@ so that no other version answers than the one that would have answered here. Not
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from neuralmesh_server.errors import (
     UnavailableError,
 )
 from neuralmesh_server.inference.request import DIGEST_KEY, HOPS_KEY, MAX_HOPS
+from neuralmesh_server.inference.serving import check_names
 from neuralmesh_server.inference.upstreams.link import Passing, UpstreamError
 from neuralmesh_server.inference.upstreams.upstream import PASSED_ON, failure
 from neuralmesh_server.inference.upward.recent import RecentBy
@@ -98,6 +100,7 @@ class Forwarding:
                 INVALID_ARGUMENT as it says it; HOPS_EXCEEDED; UNAVAILABLE with a hint where there is not enough time;
                 else what `upstreams.upstream.failure` makes of the upstream's status.
         """
+        check_names(request.model, request.version)  # a node that starts has not looked at them
         if caller.hops >= MAX_HOPS:
             raise FailedPreconditionError(
                 "HOPS_EXCEEDED",
@@ -132,15 +135,18 @@ class Forwarding:
         if digest:
             metadata.append((DIGEST_KEY, digest))
         seconds = LONGEST_SECONDS if remaining is None else remaining
-        started = self._clock()
+        started, counts = self._clock(), True
         try:
-            answer = await self._link.pass_on(Passing(request.data, seconds, tuple(metadata)))
+            return await self._link.pass_on(Passing(request.data, seconds, tuple(metadata)))
         except UpstreamError as error:
-            if error.sent and error.code == DeadlineExceededError.code:
-                self._took.of(request.model).add(self._clock() - started)  # it took at least this long
+            counts = error.sent and error.code == DeadlineExceededError.code  # it takes at least this long
             raise
-        self._took.of(request.model).add(self._clock() - started)
-        return answer
+        except asyncio.CancelledError:
+            counts = caller.is_late()  # as above
+            raise
+        finally:
+            if counts:
+                self._took.of(request.model).add(self._clock() - started)
 
     async def close(self) -> None:
         """End all calls and the connection."""
