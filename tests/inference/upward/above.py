@@ -25,6 +25,12 @@ async def at_once(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
     return ANSWER
 
 
+async def never(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    """Wait until the call is over."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
+
+
 class Above(FakeUpstream):
     """A server whose ModelInfer takes and gives bytes.
 

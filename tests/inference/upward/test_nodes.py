@@ -18,7 +18,7 @@ from neuralmesh_server.inference.app import InferenceApp
 from neuralmesh_server.settings import Endpoint, InferenceSettings, ServerSettings, SettingsError
 from tests.inference import models
 from tests.inference.conftest import ANY_PORT, Suite, push_digits, when, when_ready, when_settled
-from tests.inference.upward.above import ANSWER, Above
+from tests.inference.upward.above import ANSWER, Above, never
 
 ROWS = np.random.default_rng(3).random((1, 64), dtype=np.float32)
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -39,12 +39,6 @@ async def ask(node: InferenceApp, data: bytes, seconds: float = 10, **metadata: 
     async with grpc.aio.insecure_channel(str(node.endpoint)) as channel:
         answer: bytes = await channel.unary_unary(INFER)(data, timeout=seconds, metadata=sent)
         return answer
-
-
-async def never(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-    """Answer never."""
-    await asyncio.get_running_loop().create_future()
-    raise AssertionError
 
 
 async def refused(node: InferenceApp, data: bytes, **keys: Any) -> tuple[str, str, dict[str, str]]:
