@@ -46,8 +46,11 @@ static int is_stream(const stream *s) { return kind_of(s) >= FRONT_STREAM; }
 /* The answer of the codec to a message: its size, or what else oip_answer says. */
 static int64_t infer(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
-    if (k->codec == NULL || s->compressed || s->pinned) return OIP_PASS;
-    return oip_answer(k->codec, k->table, &k->call, message, size);
+    if (k->codec == NULL || s->compressed) return OIP_PASS;
+    k->call.pin = call_digest(s);
+    const int64_t answer = oip_answer(k->codec, k->table, &k->call, message, size);
+    /* Who runs it later has to look again at what answers then. */
+    return answer == OIP_BEGUN && s->pinned ? OIP_PASS : answer;
 }
 
 /* Field infer_response of a ModelStreamInferResponse, and what is appended to the ModelInferResponse in it: the

@@ -14,7 +14,7 @@
 
 #define NO_METHOD UINT32_MAX
 
-/* Metadata by which a caller says which version is to answer, or none; see docs/mesh.md. */
+/* Metadata by which a caller says which digest is to answer; see docs/mesh.md. */
 #define DIGEST_FIELD "neuralmesh-digest"
 
 /* A block of fields while it is read. */
@@ -111,6 +111,20 @@ static void keep_field(reading *r, const uint8_t *name, size_t name_size, const 
         !buffer_add(fields, value, size)) {
         r->no_memory = 1;
     }
+}
+
+oip_text call_digest(const stream *s) {
+    if (!s->pinned) return (oip_text){NULL, 0};
+    const uint8_t *at = buffer_at(&s->fields), *end = at + buffer_size(&s->fields);
+    while (at < end) {
+        uint32_t sizes[2];
+        memcpy(sizes, at, sizeof sizes);
+        const uint8_t *name = at + sizeof sizes, *value = name + sizes[0];
+        if (is(name, sizes[0], DIGEST_FIELD)) return (oip_text){value, sizes[1]};
+        at = value + sizes[1];
+    }
+    /* They went to the owner of a stream, who looks at its digest himself: no route has this one. */
+    return (oip_text){(const uint8_t *)"", 0};
 }
 
 static void read_regular(reading *r, const uint8_t *name, size_t name_size, const uint8_t *value, size_t size) {
