@@ -128,9 +128,11 @@ void test_xnor(void) {
         }
     }
     test_case = 0;
-    products(mem, 33, 40, 64 * 128);      /* the longest rows of tiles, */
-    products(mem, 33, 17, 64 * 128 + 1);  /* and one bit more */
-    products(mem, 32, 600, 64 * 16 + 1);  /* more weights than are spread together */
+    for (size_t k = 0; k < 16; k++) {
+        products(mem, 33, 16 * (k % 4) + 9, 64 * 127 - k / 4); /* the longest rows of tiles, with extremes among them, */
+    }
+    products(mem, 33, 17, 64 * 127 + 1);  /* and one bit more */
+    products(mem, 32, 1500, 64 * 16 + 1); /* more weights than are spread together */
     products(mem, 75, 18, 64 * 1000 - 1); /* more rows than one pass over the panels takes */
     products(mem, 17, 2, 64 * 5000 + 7);  /* rows so long that a pass takes the fewest */
 }
