@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * XNOR-popcount products against a loop over bits of words: every width from 0 to 1100, every small number of rows and
- * columns, poisoned excess bits, and memory that ends at an inaccessible page.
+ * XNOR-popcount products against a loop over bits of words: every width from 0 to 1100 and some of up to 40 words, every
+ * small number of rows and columns, poisoned excess bits, and memory that ends at an inaccessible page.
  */
 #include "check.h"
 
@@ -111,6 +111,10 @@ void test_xnor(void) {
     for (size_t nbits = 0; nbits <= 1100; nbits++) {
         test_case = nbits;
         products(mem, some_m[nbits % 7], some_n[nbits % 5], nbits);
+    }
+    for (size_t k = 0; k < LONG_WIDTHS; k++) {
+        test_case = long_width(k);
+        products(mem, some_m[k % 7], some_n[k % 5], long_width(k));
     }
     for (size_t m = 0; m <= 18; m++) {
         for (size_t n = 0; n <= 82; n++) {
