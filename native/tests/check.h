@@ -93,6 +93,7 @@ void test_hadamard(void);
 void test_rotation(void);
 void test_search(void);
 void test_rescore(void);
+void test_index(void);
 void test_search_errors(void);
 void test_errors(void);
 void test_trials(void);

@@ -37,6 +37,7 @@ int main(void) {
         run("hadamard", test_hadamard);
         run("rotation", test_rotation);
         run("search", test_search);
+        run("index", test_index);
         run("rescore", test_rescore);
         run("errors", test_errors);
         run("search errors", test_search_errors);
