@@ -3,7 +3,7 @@
 Counters outlive the version they count: of one that nobody holds any more the sums stay, to which a later load adds.
 Counters stand in blocks of plain memory (`oip_stats` in native/include/oip.h), because most requests are answered and
 counted in C. Two do that, the event loop and the native front, whose threads take turns, each in blocks of its own:
-nothing is locked here, and sums are of both. Everything else here belongs to the loop, which may read the front's blocks at
+nothing is locked here, and sums are of both. Everything else belongs to the loop, which may read the front's blocks at
 any time; for what has to be consistent, and before it empties them, it holds the front off.
 """
 
@@ -243,8 +243,8 @@ class Activity:
         """Keep of versions that were held and are not any more the sums alone; returns their owners' numbers.
 
         Latencies, errors and labels that nobody has taken are lost. The front counts in none of these versions: a
-        snapshot that has a version holds it, the front has followed each snapshot before the loop goes on, and holds what
-        its workers still run.
+        snapshot that has a version holds it, the front has followed each snapshot before the loop goes on, and it
+        holds what its workers still run.
         """
         owners = []
         for key, one in list(self._versions.items()):
