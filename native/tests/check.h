@@ -97,6 +97,7 @@ void test_hadamard(void);
 void test_rotation(void);
 void test_search(void);
 void test_rescore(void);
+void test_index(void);
 void test_search_errors(void);
 void test_errors(void);
 void test_trials(void);
@@ -109,5 +110,6 @@ void test_front(void);
 void test_front_calls(void);
 void test_front_limits(void);
 void test_front_windows(void);
+void test_front_workers(void);
 
 #endif
