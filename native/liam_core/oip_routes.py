@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from liam_core.kernel import ffi, lib
-from liam_core.network import BinaryNetwork
 from liam_core.oip_blocks import ID_TEXT, Stats
+from liam_core.oip_runners import Runner
 
 __all__ = ["MAX_DIMS", "MAX_TENSORS", "Route", "Spec", "Table", "raw_field"]
 
@@ -57,9 +57,11 @@ class Route:
         parameters: Name and text or number of each parameter of an answer; the prediction id comes on top. By `digest`
             a call can demand the route.
         inputs: In the signature's order; `outputs` alike. All are `supported`, at most MAX_TENSORS each.
-        network: What runs it; None when the caller does.
+        runner: What runs it; None when the caller does.
         label: Position of the output of INT64 labels; -1 for none.
         max_rows: Requests with more rows are passed.
+        direct_rows: Most rows that the runner runs where requests are read.
+        apart_rows: Most rows that it may run in another thread, where there is one.
         subject: The middle of its prediction ids.
         stats: What counts it.
         owner: The caller's number for it; labels and receipts carry it.
@@ -78,9 +80,11 @@ class Route:
         parameters: Mapping[str, str | int],
         inputs: Sequence[Spec],
         outputs: Sequence[Spec],
-        network: BinaryNetwork | None,
+        runner: Runner | None,
         label: int,
         max_rows: int,
+        direct_rows: int = 0,
+        apart_rows: int = 0,
         subject: bytes,
         stats: Stats,
         owner: int,
@@ -88,15 +92,16 @@ class Route:
         bit_exact: bool,
         issuer: str,
     ) -> None:
-        self._keep: list[Any] = [network]
+        self._keep: list[Any] = [runner]
         self.owner, self.stats = owner, stats
         self.block: Any = ffi.new("oip_route *")
         block = self.block
         block.input, block.inputs = self._specs(inputs), len(inputs)
         block.output, block.outputs = self._specs(outputs), len(outputs)
-        if network is not None:
-            block.network, block.classes = network.handle, network.classes
+        if runner is not None:
+            block.runner = runner.block
         block.label, block.max_rows = label, max_rows
+        block.direct_rows, block.apart_rows = direct_rows, apart_rows
         self._set(block.head, _field(1, model.encode()) + _field(2, version.encode()))
         fixed = b"".join(_field(4, _entry(name, value)) for name, value in parameters.items())
         # The id's last characters are written for each answer.
@@ -108,12 +113,13 @@ class Route:
         block.flags = lib.OIP_RECEIPT_BIT_EXACT if bit_exact else 0
         block.receipts = receipts
 
-    def renewed(self, subject: bytes, receipts: int, max_rows: int) -> "Route":
-        """Return the same route under another subject, share of receipts and limit; it shares everything else."""
+    def renewed(self, subject: bytes, receipts: int, max_rows: int, apart_rows: int) -> "Route":
+        """Return the same route under another subject, share of receipts and limits; it shares everything else."""
         route = copy(self)
         route.block = ffi.new("oip_route *", self.block[0])
         ffi.memmove(route.block.subject, subject, lib.OIP_SUBJECT_BYTES)
         route.block.receipts, route.block.max_rows = receipts, max_rows
+        route.block.apart_rows = apart_rows
         return route
 
     def counted_in(self, stats: Stats) -> "Route":

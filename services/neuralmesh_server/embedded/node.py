@@ -25,6 +25,7 @@ from neuralmesh_server.errors import DeadlineExceededError, NeuralMeshError
 from neuralmesh_server.inference.app import InferenceApp
 from neuralmesh_server.inference.request import Caller
 from neuralmesh_server.settings import GRPC, REGISTRY_PORT, Endpoint, InferenceSettings, ServerSettings
+from neuralmesh_server.settings_edge import EdgeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from neuralmesh.tensors import Tensor
 
 READY_SECONDS = 30.0
+KEEP_NEWEST = 8
 DRAIN_SECONDS = 5.0
 
 
@@ -47,6 +49,7 @@ class Node:
     Args:
         store: Folder of the node's key, state, artifacts and receipts; one process holds it at a time.
         registry: Address of the registry that it follows; None serves what the store holds.
+        labels: What assignments select it by, as an edge node; None for a node that holds every model.
         name: Name of the node, `[a-z][a-z0-9-]{0,62}`; prediction ids begin with it.
         metrics: Address of the metrics service; None sends no telemetry.
         upstream: Address of the node that gets what this one cannot serve; None for none.
@@ -65,6 +68,7 @@ class Node:
         store: str | Path,
         registry: str | None = None,
         *,
+        labels: Mapping[str, str] | None = None,
         name: str = "local",
         metrics: str | None = None,
         upstream: str | None = None,
@@ -80,6 +84,8 @@ class Node:
             metrics=_peer(metrics, "metrics"),
             upstream=_peer(upstream, "upstream"),
             hedge=hedge,
+            keep_newest=KEEP_NEWEST if labels is None else 0,
+            edge=None if labels is None else EdgeSettings(labels, _peer(upstream, "upstream")),
             token=token,
         )
         _keep_off_standard_output()

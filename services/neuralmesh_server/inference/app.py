@@ -123,9 +123,9 @@ class InferenceApp:
         if self._replica.revision:
             log.info("replica_found", revision=self._replica.revision)
             self._loader.changed()
-        follower = (self._follower.run(),) if self._edge is None else self._edge.work()
-        for work in follower if self._follows else ():
-            self._spawn(work)
+        if self._follows:
+            for work in (self._follower.run(),) if self._edge is None else self._edge.work():
+                self._spawn(work)
         self._spawn(self._keeper.run())
         self._spawn(self._evidence.recorder.run())
         if self._telemetry is not None:
@@ -205,6 +205,7 @@ class InferenceApp:
         self._replica, effective = replica_file.load()
         unloaded = UnloadedFile(settings.shared)
         store = ContentStore(settings.shared / "artifacts")
+        self._upward = Upward(settings, self._serving, self._replica)
         self._edge = (
             None if settings.edge is None else Edge(settings, settings.edge, self._replica, registry, self._client)
         )
@@ -237,6 +238,7 @@ class InferenceApp:
                 folder=folder,
                 endpoint=lambda: str(self.endpoint),
                 lost_reports=lambda: 0 if self._telemetry is None else self._telemetry.given_up,
+                counts=self._upward.counts,
             )
         self._follower = Follower(
             registry=registry,
@@ -248,7 +250,6 @@ class InferenceApp:
             longest_pause=settings.reconnect_seconds,
         )
         self._telemetry = self._make_telemetry(activity, folder) if settings.metrics else None
-        self._upward = Upward(settings, self._serving, self._replica)
         access = open_access(settings.server)
         # Where everybody may ask, nothing stands between the front and the codec.
         fronted = access is None and is_native(settings.server)

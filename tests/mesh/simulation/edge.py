@@ -110,6 +110,7 @@ class SimulatedEdge:
             serving=self.serving,
             folder=self._folder,
             endpoint=lambda: "simulated",
+            lost_reports=lambda: 0,
         )
         if self.replica.revision:
             self.loader.changed()
