@@ -107,7 +107,7 @@ class Route:
         # The id's last characters are written for each answer.
         named = _field(4, _entry("prediction_id", issuer + "\0" * ID_TEXT))[:-ID_TEXT]
         self._set(block.parameters, fixed + named)
-        self._set(block.digest, parameters.get("digest", "").encode())
+        self._set(block.digest, str(parameters.get("digest", "")).encode())
         ffi.memmove(block.subject, subject, lib.OIP_SUBJECT_BYTES)
         block.stats, block.owner = stats.block, owner
         block.flags = lib.OIP_RECEIPT_BIT_EXACT if bit_exact else 0

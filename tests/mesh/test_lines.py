@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop in a thread, on which lines live."""
-    import threading  # noqa: PLC0415
+    import threading
 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -91,7 +91,9 @@ class CrowdOfEdges:
         """Look at both."""
         return [
             most("steady state, of one core", median(rounds, "registry", lambda one: one.steady), 0.2),
-            most("all back after kill -9 of the registry", median(rounds, "registry", lambda o: o.back_seconds), 30, "s"),
+            most(
+                "all back after kill -9 of the registry", median(rounds, "registry", lambda o: o.back_seconds), 30, "s"
+            ),
         ]
 
     def _start(self, listen: str) -> tuple[ServerProcess, str]:

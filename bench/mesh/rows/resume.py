@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from bench.figures import most, shown
 from bench.mesh.latency import Latency
-from neuralmesh_server.demo.mesh.line import Line
 from bench.models import large_index
 from bench.setting import until
+from neuralmesh_server.demo.mesh.line import Line
 
 if TYPE_CHECKING:
     from bench.figures import Check, Rounds

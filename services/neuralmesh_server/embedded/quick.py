@@ -26,14 +26,15 @@ class CallersFront:
         self._call = oip.new_call()
         self._codec: oip.Codec | None = None
         self._table: oip.Table | None = None
+        self._holding: object = None
         self._block: Any = None
         self._routes: Any = None
         self._written: Any = None
 
-    def serve(self, codec: oip.Codec, table: oip.Table) -> None:
+    def serve(self, codec: oip.Codec, table: oip.Table, holding: object) -> None:
         """Answer with these from now on; those before are out of use when it returns."""
         with self._lock:
-            self._codec, self._table = codec, table
+            self._codec, self._table, self._holding = codec, table, holding
             self._block, self._routes, self._written = codec.block, table.block, codec.written
 
     @contextmanager
@@ -45,7 +46,7 @@ class CallersFront:
     def close(self) -> None:
         """Answer nothing more."""
         with self._lock:
-            self._codec = self._table = self._block = self._routes = self._written = None
+            self._codec = self._table = self._holding = self._block = self._routes = self._written = None
 
     def answer(self, data: bytes) -> bytes | None:
         """Return the answer to the bytes of a ModelInferRequest, or None when it takes another way."""

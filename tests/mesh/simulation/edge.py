@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server.content_store import ContentStore

@@ -49,7 +49,9 @@ class Wire:
         carried_bytes: Bytes of artifacts that reached the node.
     """
 
-    def __init__(self, chance: Chance, hub: Callable[[], MeshServicer | None], artifact: Callable[[str], bytes | None]) -> None:
+    def __init__(
+        self, chance: Chance, hub: Callable[[], MeshServicer | None], artifact: Callable[[str], bytes | None]
+    ) -> None:
         self._chance = chance
         self._hub = hub
         self._artifact = artifact

@@ -19,7 +19,7 @@ import numpy as np
 import liam_core
 from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.registry.records_mesh import WavePlan
-from tests.mesh.simulation.chance import FAIR, FOUL, Chance
+from tests.mesh.simulation.chance import FOUL, Chance
 from tests.mesh.simulation.edge import SimulatedEdge
 from tests.mesh.simulation.network import Wire
 from tests.mesh.simulation.registry import SimulatedRegistry
@@ -305,9 +305,7 @@ def _network(folder: Path, seed: int) -> bytes:
     """Return a small packed network; no two seeds give the same."""
     path = folder / "network.safetensors"
     signs = np.where(np.random.default_rng(seed).random((4, 64)) < 0.5, 1, -1)
-    liam_core.write_binary_network(
-        path, features=64, encoding_thresholds=np.zeros(64), hidden=[], head_weights=signs
-    )
+    liam_core.write_binary_network(path, features=64, encoding_thresholds=np.zeros(64), hidden=[], head_weights=signs)
     return path.read_bytes()
 
 

@@ -151,7 +151,9 @@ class Story:
         self._await_converged()
         seconds = time.perf_counter() - started
         self._figures.append(("rollback in the registry until both have converged", f"{seconds * 1e3:,.0f} ms"))
-        self._say(f"the registry rolls back, which is its newer word: both have converged after {seconds * 1e3:,.0f} ms")
+        self._say(
+            f"the registry rolls back, which is its newer word: both have converged after {seconds * 1e3:,.0f} ms"
+        )
         self._fleet()
 
     def _fleet(self) -> None:
