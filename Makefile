@@ -15,12 +15,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-index demo-transform up test test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-load lock clean
+.PHONY: help setup demo demo-index demo-transform demo-mesh up test test-mesh test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-mesh bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-setup: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
+setdemo-mesh: $(STAMP) ## two edge nodes serve while the line is cut, converge when it is back, and roll back on site
+	@$(BIN)/python -m neuralmesh_server.demo.mesh
+
+up: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
 
 $(STAMP): requirements/dev.txt pyproject.toml setup.py tools/setup.sh $(NATIVE)
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/setup.sh '$(VENV)' requirements/dev.txt
@@ -39,7 +42,11 @@ up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
 	@$(BIN)/neuralmesh up
 
 test: $(STAMP) ## every test that needs nothing but PyPI
-	$(BIN)/pytest --ignore=tests/interop
+	$(BIN)/pytest --ignore=tests/interop --ignore=tests/mesh/long
+
+test-mesh: $(STAMP) ## the mesh at length: SCHEDULES=n simulated from seed FIRST=n on, and kill -9 at every point
+	$(BIN)/python -m tests.mesh.simulation.schedules $(or $(FIRST),0) $(or $(SCHEDULES),3000)
+	$(BIN)/pytest tests/mesh/long
 
 test-interop: $(TOOLS_STAMP) $(PEERS_STAMP) $(KERNEL_PEERS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
 	buf lint
@@ -94,7 +101,10 @@ bench-serving: $(TOOLS_STAMP) $(PEERS_STAMP) ## the speed table; fails where a t
 bench-kernel: $(TOOLS_STAMP) $(KERNEL_PEERS_STAMP) ## the kernel's speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n LEVEL=avx2
 	$(BIN)/python -m bench.kernel $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LEVEL),--level $(LEVEL))
 
-bench: bench-serving bench-kernel ## both
+bench-mesh: $(TOOLS_STAMP) ## the mesh's speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n
+	$(BIN)/python -m bench.mesh $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench: bench-serving bench-kernel bench-mesh ## all three
 
 bench-load: $(TOOLS_STAMP) ## `neuralmesh load`, ghz and h2load against one node, one after the other
 	$(BIN)/python bench/load_tools.py

@@ -47,7 +47,7 @@ class MeshSetting(Setting):
     _edges: dict[str, EdgeNode] = field(default_factory=dict)
 
     def promoted(self) -> None:
-        """Have two versions of the packed network, the alias on the first, and all nodes of the tier `edge` serve it."""
+        """Have two versions of the packed network, the alias on the first, and all nodes of `tier=edge` serve it."""
         if self.client.inference.model_ready(MODEL, ALIAS):
             return
         for path in (self.models.packed, self.models.packed_again):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench.figures import median, most
 from bench.mesh.setting import Crowd
 from bench.processes import ServerProcess
+from neuralmesh import Client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +65,6 @@ class CrowdOfEdges:
         setting = self._setting
         self._folder = setting.fresh_folder("crowd")
         self._registry, self._address = self._start("127.0.0.1:0")
-        from neuralmesh import Client  # noqa: PLC0415 - one client, closed before the load
-
         with Client(registry=self._address) as client:
             client.push("packed", setting.models.packed, kind="liam.binary_network")
             client.promote("packed", 1)
@@ -73,11 +72,12 @@ class CrowdOfEdges:
         self._count = 100 if setting.quick else EDGES
         log = self._folder / "crowd.log"
         self._crowd = setting.stack.enter_context(Crowd(self._address, self._count, ["tier=edge"], log))
-        setting.stack.callback(lambda: self._registry.stop())
+        setting.stack.callback(self._stop)
         return [f"all {self._count} connected in {self._crowd.up():.1f} s"]
 
     def pair(self, number: int) -> list[Crowded]:
         """Wait and count, then kill the registry and start it again."""
+        del number
         before, started = self._registry.cpu_seconds(), time.monotonic()
         time.sleep(2 if self._setting.quick else STEADY_SECONDS)
         steady = (self._registry.cpu_seconds() - before) / (time.monotonic() - started)
@@ -91,12 +91,17 @@ class CrowdOfEdges:
         """Look at both."""
         return [
             most("steady state, of one core", median(rounds, "registry", lambda one: one.steady), 0.2),
-            most(
-                "all back after kill -9 of the registry", median(rounds, "registry", lambda o: o.back_seconds), 30, "s"
-            ),
+            most("all back after kill -9 of the registry", median(rounds, "registry", _back), 30, "s"),
         ]
+
+    def _stop(self) -> None:
+        self._registry.stop()
 
     def _start(self, listen: str) -> tuple[ServerProcess, str]:
         env = {"NEURALMESH_REGISTRY_LISTEN": listen, "NEURALMESH_REGISTRY_DATA": str(self._folder / "registry")}
         process = ServerProcess(["-m", "neuralmesh_server", "registry"], env, self._folder / "registry.log")
         return process, process.listening("registry")
+
+
+def _back(sample: Crowded) -> float:
+    return sample.back_seconds

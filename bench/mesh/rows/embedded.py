@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from bench.figures import median, most, shown
 from bench.mesh.latency import Latency, p50, p99
 from bench.mesh.setting import ALIAS, MODEL
-from bench.setting import until
 from neuralmesh import oip
 from neuralmesh.embedded import Node
 
@@ -42,7 +41,6 @@ class Embedded:
             name="embedded",
         )
         self._node = setting.stack.enter_context(node)
-        until(lambda: self._node.ready(MODEL, ALIAS), "the embedded node holds the model")
         self._row = {"input": setting.models.data.held_out_images[:1]}
         message = oip.ModelInferRequest.FromString(setting.packed_request())
         message.model_version = ALIAS
@@ -53,6 +51,7 @@ class Embedded:
 
     def pair(self, number: int) -> list[Latency]:
         """Ask with bytes and with arrays."""
+        del number
         count = self._setting.some(REQUESTS)
         return [Latency.of(BYTES, self._bytes(count)), Latency.of(ARRAYS, self._arrays(count))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server.content_store import ContentStore
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tests.mesh.simulation.network import Wire
 
 NOWHERE = Endpoint("127.0.0.1", 1)
+CLIENT: Any = SimpleNamespace(mesh=SimpleNamespace(sync=None))
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -85,7 +87,7 @@ class SimulatedEdge:
         self.serving = Serving()
         file = ReplicaFile(settings.data / "replica.json")
         self.replica, effective = file.load()
-        self._edge = edge = _WiredEdge(settings, settings.edge, self.replica, self.wire)  # type: ignore[arg-type]
+        self._edge = edge = _WiredEdge(settings, settings.edge, self.replica, self.wire, CLIENT)  # type: ignore[arg-type]
         edge.wire = self.wire
         store = ContentStore(settings.data / "artifacts")
         claims = Claims(settings.data / "artifacts" / "claims")

@@ -14,7 +14,7 @@ from tests.mesh.simulation import virtual_time
 from tests.mesh.simulation.world import World
 
 STEPS = 40
-FAST_FOLDER = Path("/dev/shm")
+FAST_FOLDER = Path("/dev/shm")  # noqa: S108 - folders in it have names that nobody can guess
 """A disk without a disk, where there is one: what is simulated is what a disk holds, not how slow it is."""
 
 

@@ -151,9 +151,7 @@ class Story:
         self._await_converged()
         seconds = time.perf_counter() - started
         self._figures.append(("rollback in the registry until both have converged", f"{seconds * 1e3:,.0f} ms"))
-        self._say(
-            f"the registry rolls back, which is its newer word: both have converged after {seconds * 1e3:,.0f} ms"
-        )
+        self._say(f"the registry rolls back, its newer word: both have converged after {seconds * 1e3:,.0f} ms")
         self._fleet()
 
     def _fleet(self) -> None:
@@ -162,7 +160,8 @@ class Story:
             table.add_column(name, no_wrap=True)
         for node in self._nodes():
             labels = ",".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
-            state = "converged" if node.converged else node.reason
+            aside = [f"{move.alias} set aside here for version {move.version}" for move in node.figures.overrides]
+            state = "converged" if node.converged else node.reason or ", ".join(aside)
             table.add_row(node.node, labels, str(node.applied_revision), f"version {self._serves(node.node)}", state)
         self._console.print(table)
 

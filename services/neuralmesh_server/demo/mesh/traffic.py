@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
-import numpy as np
 
 from neuralmesh import Client, exceptions
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
+    import numpy as np
     from numpy.typing import NDArray
 
 PAUSE_SECONDS = 0.002

@@ -1,8 +1,8 @@
 """Says what became of the node's state, and how the node is: at once when the first changes, once a second the second.
 
-A state is applied when it is on the disk, every version that an alias of the registry names is loaded, which its golden
-set has confirmed, and so is the one before it, so that a rollback needs no line. Until then it is pending; it is refused
-when a version that an alias names cannot be loaded.
+A state is applied when it is on the disk, every version that an alias of the registry names is loaded, which its
+golden set has confirmed, and so is the one before it, so that a rollback needs no line. Until then it is pending; it is
+refused when a version that an alias names cannot be loaded.
 """
 
 from __future__ import annotations
