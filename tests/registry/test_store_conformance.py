@@ -152,7 +152,7 @@ async def test_everything_comes_back_after_reopening(open_store):
     assert (len(before[-2]), len(before[-1])) == (1, 1)
     assert before[1][0].policy == policy
     assert (before[3][0].state, before[3][0].protection) == (state, AliasProtection(min_requests=7))
-    assert before[-4:] == ({"digits": (policy, 7)}, AliasProtection(min_requests=7), AliasProtection(), None)
+    assert before[-6:-2] == ({"digits": (policy, 7)}, AliasProtection(min_requests=7), AliasProtection(), None)
     second.close()
 
 

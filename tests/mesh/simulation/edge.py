@@ -39,7 +39,7 @@ class _WiredEdge(edge_app.Edge):
 
     wire: Wire
 
-    def _mesh(self) -> MeshLink:
+    def line(self) -> MeshLink:
         return self.wire
 
 

@@ -120,8 +120,11 @@ async def test_a_registry_that_was_set_back_sends_nothing(world):
     assert caught.value.metadata["appliedRevision"] == str(world.hub.revision + 1)
 
 
-async def test_a_node_may_be_ahead_of_what_the_hub_has_read(world):
-    """Before a node is refused the log is read, since a commit may not have been heard of yet."""
-    await world.log.promotions.promote("digits", "production", AliasState(2), "", ANN)
-    hello = Hello("edge-1", {}, world.hub.revision + 1, b"", b"k" * 32)
-    await world.hub.join(hello, ANN)
+async def test_a_hello_finds_what_was_committed_before_it(world):
+    """The log is read with the hello: a node may be ahead of what the hub had read, and its first step is the newest."""
+    move = await world.log.promotions.promote("digits", "production", AliasState(2), "", ANN)
+    hello = Hello("edge-1", {"tier": "edge"}, world.hub.revision + 1, b"", b"k" * 32)
+    steps = (await world.hub.join(hello, ANN)).steps()
+    step = await anext(steps)
+    assert [state.aliases[0].revision for state in step.models if state.aliases] == [move.alias.revision]
+    await steps.aclose()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.content_store import ContentStore
     from neuralmesh_server.inference.edge.mesh import Counts
+    from neuralmesh_server.inference.edge.mesh import MeshLink
     from neuralmesh_server.inference.holding.artifacts import Source
     from neuralmesh_server.inference.holding.follower import Follower, Keeper
     from neuralmesh_server.inference.holding.loader import Loader
@@ -115,7 +116,7 @@ class Edge:
             replica=self._replica, loader=loader, keeper=keeper, memory=self._memory, figures=self.figures
         )
         self._follower = EdgeFollower(
-            mesh=GrpcMesh(self._mesh.sync),
+            mesh=self.line(),
             replica=self._replica,
             reporting=self._reporting,
             node=lambda: Identity(self._settings.node, self._edge.labels, folder.key, folder.epoch_ms, endpoint()),
@@ -127,6 +128,10 @@ class Edge:
             connected=loader.retry,
             longest_pause=self._settings.reconnect_seconds,
         )
+
+    def line(self) -> MeshLink:
+        """Return the line to the registry."""
+        return GrpcMesh(self._mesh.sync)
 
     def work(self) -> tuple[Coroutine[object, object, None], ...]:
         """Return what follows the registry and keeps what is to be kept, each until it is cancelled."""
