@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from neuralmesh_server.content_store import ContentStore
-    from neuralmesh_server.inference.edge.mesh import Counts
-    from neuralmesh_server.inference.edge.mesh import MeshLink
+    from neuralmesh_server.inference.edge.mesh import Counts, MeshLink
     from neuralmesh_server.inference.holding.artifacts import Source
     from neuralmesh_server.inference.holding.follower import Follower, Keeper
     from neuralmesh_server.inference.holding.loader import Loader
