@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PATH = "/inference.GRPCInferenceService/ModelInfer"
 RUN_SECONDS = 180
 FRAME_BYTES = 5
+UNIX = "unix:"
 _SUCCEEDED = re.compile(r"([0-9]+) succeeded")
 _DATA = re.compile(r"\(([0-9]+)\) data")
 
@@ -97,7 +98,10 @@ class Run:
         self._command += [f"--log-file={self._log}", "-H", "content-type: application/grpc", "-H", "te: trailers"]
         if rate is not None:
             self._command.append(f"--rps={rate / clients:.3f}")
-        self._command.append(f"http://{target.address}{PATH}")
+        if target.address.startswith(UNIX):
+            self._command += [f"--base-uri={target.address}", f"http://localhost{PATH}"]
+        else:
+            self._command.append(f"http://{target.address}{PATH}")
         self._cpu = target.process.cpu_seconds()
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -118,6 +122,13 @@ class Run:
         Raises:
             LoadError: A request had no answer, or answers are missing bytes.
         """
+        return self._finish()[0]
+
+    def latencies(self) -> list[int]:
+        """Wait for the end and return the microseconds of every answer; raises what `finish` raises."""
+        return self._finish()[1]
+
+    def _finish(self) -> tuple[Answers, list[int]]:
         said, _ = self._process.communicate(timeout=RUN_SECONDS)
         cpu = self._target.process.cpu_seconds() - self._cpu
         succeeded, data = _SUCCEEDED.search(said), _DATA.search(said)
@@ -139,7 +150,7 @@ class Run:
         # From the first request to the last answer: connecting is no part of it.
         seconds = (max(row[0] + row[2] for row in rows) - min(row[0] for row in rows)) / 1e6
         percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
-        return Answers(
+        found = Answers(
             side=self._target.side,
             clients=self._clients,
             rate=answers / seconds,
@@ -147,6 +158,7 @@ class Run:
             p99_us=percentiles[98],
             cpu_us=cpu / answers * 1e6,
         )
+        return found, latencies
 
 
 def run(target: Target, *, clients: int, requests: int = 0, seconds: int = 0, rate: float | None = None) -> Answers:
@@ -157,6 +169,16 @@ def run(target: Target, *, clients: int, requests: int = 0, seconds: int = 0, ra
     """
     with Run(target, clients=clients, requests=requests, seconds=seconds, rate=rate) as going:
         return going.finish()
+
+
+def latencies(target: Target, *, clients: int, requests: int, rate: float | None = None) -> list[int]:
+    """Send requests and return the microseconds of every answer; see `Run`.
+
+    Raises:
+        LoadError: A request had no answer, or answers are missing bytes.
+    """
+    with Run(target, clients=clients, requests=requests, rate=rate) as going:
+        return going.latencies()
 
 
 def idle(seconds: float = 0.2) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.figures import most, shown
 from bench.mesh.latency import Latency
-from bench.models import large_index
+from bench.mesh.large import large_index
 from bench.setting import until
 from neuralmesh_server.demo.mesh.line import Line
 
