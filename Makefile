@@ -41,7 +41,7 @@ up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
 test: $(STAMP) ## every test that needs nothing but PyPI
 	$(BIN)/pytest --ignore=tests/interop
 
-test-interop: $(TOOLS_STAMP) $(PEERS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
+test-interop: $(TOOLS_STAMP) $(PEERS_STAMP) $(KERNEL_PEERS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
 	buf lint
 	$(BIN)/pytest tests/interop
 

@@ -91,10 +91,13 @@ class Models:
         return paths
 
 
-def write_mlp(path: Path, widths: Sequence[int]) -> None:
-    """Write an MLP of MatMul and Relu, `input` to `output`, with weights from a fixed seed."""
+def write_mlp(path: Path, widths: Sequence[int], datatype: int = TensorProto.FLOAT) -> None:
+    """Write an MLP of MatMul and Relu, `input` of a datatype to `output`, with weights from a fixed seed."""
     random = np.random.default_rng(3)
     nodes, weights, last = [], [], "input"
+    if datatype != TensorProto.FLOAT:
+        nodes.append(helper.make_node("Cast", [last], ["floats"], to=TensorProto.FLOAT))
+        last = "floats"
     for layer, (rows, columns) in enumerate(pairwise(widths)):
         matrix = (random.standard_normal((rows, columns)) / np.sqrt(rows)).astype(np.float32)
         weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
@@ -104,12 +107,20 @@ def write_mlp(path: Path, widths: Sequence[int]) -> None:
         if not final:
             nodes.append(helper.make_node("Relu", [product], [f"r{layer}"]))
             last = f"r{layer}"
-    path.write_bytes(_model(nodes, ("input", [None, widths[0]]), ("output", [None, widths[-1]]), weights))
+    given, taken = ("input", [None, widths[0]]), ("output", [None, widths[-1]])
+    path.write_bytes(_model(nodes, given, taken, weights, datatype))
 
 
-def _model(nodes: list[Any], given: tuple[str, list[Any]], taken: tuple[str, list[Any]], weights: list[Any]) -> bytes:
+def _model(
+    nodes: list[Any],
+    given: tuple[str, list[Any]],
+    taken: tuple[str, list[Any]],
+    weights: list[Any],
+    datatype: int = TensorProto.FLOAT,
+) -> bytes:
     inputs, outputs = (
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name, shape in (given, taken)
+        [helper.make_tensor_value_info(name, type_, shape)]
+        for (name, shape), type_ in ((given, datatype), (taken, TensorProto.FLOAT))
     )
     graph = helper.make_graph(nodes, "measured", inputs, outputs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

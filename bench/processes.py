@@ -105,6 +105,11 @@ class ServerProcess:
         """Say whether it has not ended."""
         return self._process.poll() is None
 
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, negative for the signal that ended it; None while it runs."""
+        return self._process.poll()
+
     def cpu_seconds(self) -> float:
         """Processor time of the process and of all below it so far, user and system, to the nanosecond."""
         return sum(_cpu_seconds(pid) for pid in family(self.pid))

@@ -25,6 +25,7 @@ NAMES = {
     "AsyncMetrics": "Metrics",
     "AsyncInference": "Inference",
     "AsyncNode": "Node",
+    "AsyncEdge": "Edge",
     "_async": "_sync",
     "offload_async": "offload_sync",
     "pause_async": "pause_sync",

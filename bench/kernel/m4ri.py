@@ -26,9 +26,9 @@ class Matrix:
 
     __slots__ = ("_library", "columns", "handle", "rows")
 
-    def __init__(self, library: ctypes.CDLL, rows: int, columns: int) -> None:
+    def __init__(self, library: ctypes.CDLL, rows: int, columns: int, handle: int | None = None) -> None:
         self._library, self.rows, self.columns = library, rows, columns
-        self.handle = library.peer_make(rows, columns)
+        self.handle = library.peer_make(rows, columns) if handle is None else handle
 
     def __del__(self) -> None:
         self._library.peer_free(self.handle)
@@ -64,6 +64,10 @@ class M4ri:
             ("peer_multiply", [pointer, pointer, pointer], None),
             ("peer_invert", [pointer, pointer], None),
             ("peer_rank", [pointer, pointer], number),
+            ("peer_reduce", [pointer], number),
+            ("peer_solve", [pointer, pointer], number),
+            ("peer_null_space", [pointer], pointer),
+            ("peer_columns", [pointer], number),
             ("peer_version", [], ctypes.c_char_p),
         ):
             function = getattr(library, name)
@@ -96,3 +100,23 @@ class M4ri:
     def rank(self, a: Matrix, scratch: Matrix) -> int:
         """Return the rank; the echelon form is left in a matrix of the same shape."""
         return int(self._library.peer_rank(scratch.handle, a.handle))
+
+    def reduce(self, a: Matrix) -> int:
+        """Put the reduced row echelon form in the matrix's place, and return the rank."""
+        return int(self._library.peer_reduce(a.handle))
+
+    def solve(self, a: Matrix, b: Matrix) -> bool:
+        """Put an x with a x = b into the first rows of `b`, and return whether there is one; `a` is lost.
+
+        Args:
+            a: The matrix.
+            b: Right sides, with zeros behind them up to the longer side of `a`.
+        """
+        if b.rows != max(a.rows, a.columns):
+            raise M4riError(f"b: want {max(a.rows, a.columns)} rows, got {b.rows}")  # M4RI would end the process
+        return int(self._library.peer_solve(a.handle, b.handle)) == 0
+
+    def null_space(self, a: Matrix) -> Matrix | None:
+        """Return a matrix whose columns are a basis of the null space, None if there is but the zero; `a` is lost."""
+        made = self._library.peer_null_space(a.handle)
+        return None if made is None else Matrix(self._library, a.columns, self._library.peer_columns(made), made)

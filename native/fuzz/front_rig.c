@@ -95,7 +95,8 @@ int rig_take(rig *r, front_event *event) {
     do {
         if (front_take(r->front, event, 1) == 0) return 0;
         r->idle += event->kind == FRONT_IDLE;
-    } while (event->kind == FRONT_IDLE);
+        r->retired += event->kind == FRONT_RETIRED;
+    } while (event->kind == FRONT_IDLE || event->kind == FRONT_RETIRED);
     REQUIRE(event->call != 0);
     rig_call *call = rig_find(r, event->call);
     if (event->kind == FRONT_CALL) {
@@ -237,7 +238,8 @@ void rig_check(const rig *r) {
         for (const stream *s = c->index[i]; s != NULL; s = s->chain) {
             open++;
             held += s->message.room + s->pending.room + s->backlog.room;
-            running += s->phase == HANDED || s->phase == FINISHING;
+            running += stream_in_hand(s) || s->phase == FINISHING;
+            REQUIRE((s->phase == WORKING) == (s->work != NULL));
             REQUIRE((s->phase == HANDED) == (s->call != 0));
             REQUIRE(s->receive_window >= 0 && s->receive_window <= STREAM_WINDOW);
             const size_t given = s->credit + s->withheld + (c->data == s ? c->data_left : 0);
@@ -256,6 +258,7 @@ void rig_check(const rig *r) {
     }
     REQUIRE(waiting == 0 && under_way);
     REQUIRE(held == c->held);
+    held += work_held(r->front);
     for (size_t i = 0; i < k->happened_count; i++) held += k->happened[(k->happened_first + i) % k->happened_room].held;
     for (size_t i = 0; i < k->taken_count; i++) held += k->taken[i].held;
     REQUIRE(open == c->open && open <= k->limits.streams);

@@ -71,6 +71,7 @@ typedef struct rig {
     size_t data_bytes; /* of DATA that came out */
     int farewell;    /* GOAWAYs that came out */
     size_t idle;     /* FRONT_IDLEs that were taken */
+    size_t retired;  /* FRONT_RETIREDs */
 } rig;
 
 extern const front_limits rig_limits;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "front_rig.h"
+#include "front_worker.h"
 #include "oip_target.h"
 
 #define OPTION_RAW 0x01   /* no preface is sent first */
@@ -24,7 +25,8 @@ typedef struct script {
     size_t taken;
 } script;
 
-static const front_limits small_limits = {.message_bytes = 300, .held_bytes = 4000, .streams = 4, .greeting_ms = 1};
+static const front_limits small_limits = {.message_bytes = 300, .held_bytes = 4000, .streams = 4, .greeting_ms = 1,
+                                          .waiting = 1};
 
 static size_t number(const uint8_t *data, size_t size) { return size < 2 ? size : (size_t)data[0] << 8 | data[1]; }
 
@@ -34,7 +36,9 @@ static void take(script *s) {
     s->calls[s->taken++ % CALLS] = event.call;
 }
 
-/* One step of the owner; whatever is said of calls that are gone changes nothing. */
+static worker_scratch worker;
+
+/* One step of the owner, or of a worker; whatever is said of calls that are gone changes nothing. */
 static void act(script *s, uint8_t step, uint8_t which, size_t size) {
     static const uint8_t fields[] = "\x0b\0\0\0\1\0\0\0grpc-status0";
     static const uint8_t bytes[0xff * 257] = {0};
@@ -49,6 +53,7 @@ static void act(script *s, uint8_t step, uint8_t which, size_t size) {
         case 5:
             if (size == 0) connection_farewell(s->rig->c);
             break;
+        case 6: worker_step(f, &worker); break;
         default: take(s);
     }
     rig_check(s->rig);
@@ -95,7 +100,9 @@ static void perform(script *s, const uint8_t *frame, size_t size) {
 /* Runs a script; returns how many calls were handed over. */
 static size_t run(const uint8_t *data, size_t size, uint8_t options, size_t cut, uint64_t *digest) {
     static uint8_t answer[1 << 16];
-    script s = {.rig = rig_new(options & OPTION_SMALL ? &small_limits : &rig_limits), .cut = cut};
+    front_limits limits = rig_limits;
+    limits.waiting = 2;
+    script s = {.rig = rig_new(options & OPTION_SMALL ? &small_limits : &limits), .cut = cut};
     rig_frame f;
     oip_server codec;
     if (options & OPTION_CODEC) {

@@ -226,10 +226,10 @@ void trial_done(trial *t, int status) {
 }
 
 extern const trial_subject trials_pack[], trials_layers[], trials_network[], trials_bits[], trials_search[],
-    trials_hadamard[], trials_gf2[];
+    trials_hadamard[], trials_gf2[], trials_index[];
 
 static const trial_subject *const families[] = {trials_pack,   trials_layers,   trials_network, trials_bits,
-                                                trials_search, trials_hadamard, trials_gf2};
+                                                trials_search, trials_hadamard, trials_gf2,     trials_index};
 
 const trial_subject *trial_subject_at(size_t index) {
     for (size_t f = 0; f < sizeof families / sizeof *families; f++) {

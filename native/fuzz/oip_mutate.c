@@ -9,6 +9,9 @@
 #define SEED(text) {text, sizeof(text) - 1}
 #define ONE_ROW "\x2a\x0d\x0a\x01x\x12\x04""FP32\x1a\x02\x01\x04"
 #define SIXTEEN "\x3a\x10" "abcdefghijklmnop"
+#define ELEVEN /* rows: more than are run apart */                                                        \
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" \
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 const struct oip_seed oip_seeds[] = {
     SEED("\x0a\x01m" ONE_ROW SIXTEEN),
@@ -17,6 +20,9 @@ const struct oip_seed oip_seeds[] = {
     SEED("\x0a\x03two\x2a\x0b\x0a\x01""a\x12\x04""BOOL\x18\x03\x2a\x0a\x0a\x01""b\x12\x05INT64"
          "\x3a\x03\x01\x00\x01\x3a\x08" "abcdefgh"),
     SEED("\x0a\x01m\x2a\x0e\x0a\x01x\x12\x04""FP32\x1a\x03\x02\x84\x00" SIXTEEN),
+    SEED("\x0a\x01l" ONE_ROW SIXTEEN),
+    SEED("\x0a\x01i" ONE_ROW SIXTEEN),
+    SEED("\x0a\x01l\x2a\x0d\x0a\x01x\x12\x04""FP32\x1a\x02\x0b\x04\x3a\xb0\x01" ELEVEN),
     SEED(""),
 };
 const size_t oip_seed_count = sizeof oip_seeds / sizeof *oip_seeds;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One input of the fuzzer: the bytes of a request, read and answered by a network, and answered by a caller's own run.
+ * One input of the fuzzer: the bytes of a request, read and answered by a network or an index, on the way or apart, and
+ * answered by a caller's own run.
  * Whatever is accepted must lie within the request and fit its route; whatever is passed must have changed nothing.
  */
 #include "oip_target.h"
@@ -14,6 +15,11 @@
 #define FEATURES 4
 #define HIDDEN 70
 #define CLASSES 3
+#define CODES 20
+#define NEAREST 2
+
+enum { DIRECT, CALLERS, APART, INDEX, ROUTES };
+
 #define REQUIRE(condition)                                               \
     do {                                                                 \
         if (!(condition)) {                                              \
@@ -24,14 +30,17 @@
 
 typedef struct fixture {
     liam_network *network;
+    liam_index index;
+    oip_runner runners[2];
     void *scratch;
     size_t scratch_bytes;
     oip_spec input;
     oip_spec output[2];
     oip_spec pair[2];
+    oip_spec found[2];
     oip_stats stats;
-    oip_route routes[2];
-    oip_entry entries[8];
+    oip_route routes[ROUTES];
+    oip_entry entries[16];
     oip_table table;
     oip_labels labels;
     oip_receipts receipts;
@@ -60,35 +69,66 @@ static void make_network(fixture *f) {
     REQUIRE(liam_network_bytes(&spec, &bytes) == LIAM_OK);
     f->network = aligned(bytes);
     REQUIRE(liam_network_prepare(&spec, f->network, bytes) == LIAM_OK);
-    REQUIRE(liam_network_scratch_bytes(f->network, &f->scratch_bytes) == LIAM_OK);
-    f->scratch = aligned(f->scratch_bytes);
+    REQUIRE(oip_runner_of_network(&f->runners[0], f->network));
+}
+
+static void make_index(fixture *f) {
+    uint64_t codes[CODES];
+    static int64_t ids[CODES];
+    size_t bytes;
+    for (int i = 0; i < CODES; i++) {
+        codes[i] = (uint64_t)i;
+        ids[i] = 100 + i;
+    }
+    REQUIRE(liam_xnor_prepared_bytes(CODES, FEATURES, &bytes) == LIAM_OK);
+    void *prepared = aligned(bytes);
+    REQUIRE(liam_xnor_prepare(codes, CODES, FEATURES, 1, prepared, bytes) == LIAM_OK);
+    f->index = (liam_index){.prepared = prepared, .rows = CODES, .nbits = FEATURES, .ids = ids, .k = NEAREST};
+    REQUIRE(oip_runner_of_index(&f->runners[1], &f->index));
 }
 
 static fixture *the_fixture(void) {
     static fixture f;
     if (f.network != NULL) return &f;
     make_network(&f);
+    make_index(&f);
+    f.scratch_bytes = f.runners[1].scratch_bytes;
+    REQUIRE(f.runners[0].scratch_bytes <= f.scratch_bytes);
+    f.scratch = aligned(f.scratch_bytes);
     f.input = (oip_spec){text("x"), text("FP32"), 4, 0, 2, {-1, FEATURES}, {0}, {0}};
     f.output[0] = (oip_spec){text("label"), text("INT64"), 8, 0, 1, {-1}, text("\x0a\x05label\x12\x05INT64"),
                              text(",\"datatype\":\"INT64\",\"name\":\"label\",\"shape\":[")};
     f.output[1] = (oip_spec){text("scores"), text("FP32"), 4, 0, 2, {-1, CLASSES}, text("\x0a\x06scores\x12\x04""FP32"),
                              text(",\"datatype\":\"FP32\",\"name\":\"scores\",\"shape\":[")};
+    f.found[0] = (oip_spec){text("ids"), text("INT64"), 8, 0, 2, {-1, NEAREST}, text("\x0a\x03ids\x12\x05INT64"),
+                            text(",\"datatype\":\"INT64\",\"name\":\"ids\",\"shape\":[")};
+    f.found[1] = (oip_spec){text("far"), text("INT32"), 4, 0, 2, {-1, NEAREST}, text("\x0a\x03""far\x12\x05INT32"),
+                            text(",\"datatype\":\"INT32\",\"name\":\"far\",\"shape\":[")};
     f.pair[0] = (oip_spec){text("a"), text("BOOL"), 1, 1, 1, {-1}, {0}, {0}};
     f.pair[1] = (oip_spec){text("b"), text("INT64"), 8, 0, 0, {0}, {0}, {0}};
     const oip_route network = {
-        .input = &f.input, .inputs = 1, .output = f.output, .outputs = 2, .network = f.network, .classes = CLASSES,
-        .label = 0, .max_rows = 100, .head = text("\x0a\x01m\x12\x01""1"), .parameters = text("\x22\x42zz"),
-        .stats = &f.stats, .owner = 1, .receipts = UINT64_MAX, /* the parameter ends with the id */
+        .input = &f.input, .inputs = 1, .output = f.output, .outputs = 2, .runner = &f.runners[0],
+        .label = 0, .max_rows = 100, .direct_rows = 100, .head = text("\x0a\x01m\x12\x01""1"),
+        .parameters = text("\x22\x42zz"), /* the parameter ends with the id */
+        .stats = &f.stats, .owner = 1, .receipts = UINT64_MAX,
     };
-    f.routes[0] = f.routes[1] = network;
-    f.routes[1].network = NULL;
-    f.routes[1].input = f.pair;
-    f.routes[1].inputs = 2;
-    f.routes[1].owner = 2;
-    f.table = (oip_table){8, 0, f.entries};
-    REQUIRE(oip_table_add(&f.table, text("m"), text(""), &f.routes[0]));
-    REQUIRE(oip_table_add(&f.table, text("m"), text("1"), &f.routes[0]));
-    REQUIRE(oip_table_add(&f.table, text("two"), text(""), &f.routes[1]));
+    for (size_t i = 0; i < ROUTES; i++) {
+        f.routes[i] = network;
+        f.routes[i].owner = (uint32_t)i;
+    }
+    f.routes[CALLERS].runner = NULL;
+    f.routes[CALLERS].input = f.pair;
+    f.routes[CALLERS].inputs = 2;
+    f.routes[APART].direct_rows = 0;
+    f.routes[APART].apart_rows = 10;
+    f.routes[INDEX].runner = &f.runners[1];
+    f.routes[INDEX].output = f.found;
+    f.table = (oip_table){16, 0, f.entries};
+    REQUIRE(oip_table_add(&f.table, text("m"), text(""), &f.routes[DIRECT]));
+    REQUIRE(oip_table_add(&f.table, text("m"), text("1"), &f.routes[DIRECT]));
+    REQUIRE(oip_table_add(&f.table, text("two"), text(""), &f.routes[CALLERS]));
+    REQUIRE(oip_table_add(&f.table, text("l"), text(""), &f.routes[APART]));
+    REQUIRE(oip_table_add(&f.table, text("i"), text(""), &f.routes[INDEX]));
     f.labels = (oip_labels){.limit = 5, .capacity = 40, .ids = malloc(5 * OIP_ID_BYTES),
                             .owners = malloc(5 * sizeof(uint32_t)), .rows = malloc(5 * sizeof(uint32_t)),
                             .values = malloc(40 * sizeof(int64_t))};
@@ -143,6 +183,20 @@ static void check_written(const oip_server *server, const oip_call *call, size_t
     REQUIRE(at == written && raws == call->choices);
 }
 
+/* Runs a call in memory of its own, and finishes it: there is room for that. */
+static int64_t run_apart(fixture *f, oip_server *server, oip_call *call, const uint8_t *data, size_t size) {
+    REQUIRE(call->route == &f->routes[APART] && call->rows <= 10);
+    const size_t bytes = oip_outputs_bytes(call);
+    REQUIRE(bytes == call->rows * (sizeof(int64_t) + CLASSES * sizeof(float)));
+    uint8_t *memory = malloc(bytes);
+    oip_result results[OIP_MAX_TENSORS];
+    REQUIRE(memory != NULL && oip_run(call, data, memory, results, f->scratch, f->scratch_bytes));
+    const int64_t written = oip_finish_whole(server, call, data, size, results);
+    REQUIRE(written > 0);
+    free(memory);
+    return written;
+}
+
 static int check_answer(fixture *f, const uint8_t *data, size_t size, size_t room) {
     oip_server server = {.labels = &f->labels, .receipts = &f->receipts, .answer = malloc(room + 1),
                          .answer_bytes = room, .scratch = f->scratch, .scratch_bytes = f->scratch_bytes};
@@ -153,12 +207,14 @@ static int check_answer(fixture *f, const uint8_t *data, size_t size, size_t roo
     int64_t written = oip_answer(&server, &f->table, &call, data, size);
     const int begun = written == OIP_BEGUN;
     if (begun) {
-        REQUIRE(call.route == &f->routes[1] && call.rows == (size_t)call.request.input[call.given[0]].shape[0]);
+        REQUIRE(call.route == &f->routes[CALLERS] || (call.route == &f->routes[APART]));
         const int64_t labels[2] = {1, 2};
         const oip_result results[2] = {{(const uint8_t *)labels, sizeof labels, 1, {2}},
                                        {(const uint8_t *)labels, 12, 2, {1, 3}}};
         written = oip_finish(&server, &call, data, size, results);
         REQUIRE(written > 0); /* what was begun has room */
+    } else if (written == OIP_LONG) {
+        written = run_apart(f, &server, &call, data, size);
     }
     if (written > 0) check_written(&server, &call, (size_t)written, begun);
     REQUIRE(written == OIP_PASS || (written > 0 && (size_t)written <= room));

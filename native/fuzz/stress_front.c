@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The front with its thread and real sockets: callers on threads of their own that ask, cancel and vanish, an owner who
+ * The front with its threads and real sockets: callers on threads of their own that ask, cancel and vanish, an owner who
  * answers from two threads, and others who look on, change the codec and stop it. For ThreadSanitizer, for the seconds
  * that the argument says.
  */
@@ -139,6 +139,7 @@ static void *look_on(void *argument) {
         (void)front_running(served);
         front_hold(served);
         front_go_on(served);
+        (void)front_in_use(served);
         front_free(front_new(&rig_limits)); /* another one beside it */
         const struct timespec moment = {0, 1000000};
         nanosleep(&moment, NULL);
@@ -149,7 +150,10 @@ static void *look_on(void *argument) {
 
 int main(int argc, char **argv) {
     pthread_t callers[CALLERS], owners[OWNERS], other;
-    served = front_new(&rig_limits);
+    front_limits limits = rig_limits;
+    limits.workers = 2;
+    limits.waiting = 4; /* so that some calls find no place */
+    served = front_new(&limits);
     REQUIRE(served != NULL);
     for (int i = 0; i < 4; i++) {
         const int kinds[] = {FRONT_INFER, FRONT_UNARY, FRONT_STREAM, FRONT_INFERS};
@@ -169,6 +173,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < OWNERS; i++) pthread_join(owners[i], NULL);
     front_event event;
     while (front_take(served, &event, 1)) continue;
+    REQUIRE(front_in_use(served) == front_core(served)->served);
     REQUIRE(front_running(served) == 0 && front_core(served)->held == 0 && front_core(served)->first == NULL);
     front_free(served);
     printf("%lu connections, %lu calls, %lu answered by their owner\n", connections, asked, answered);

@@ -12,7 +12,7 @@
  *             events lives until the next front_take. What a caller passes is copied before the function returns, but for
  *             the codec and table of front_serve, which stay the caller's.
  *   Threads   Once it is started every function may be called from any thread; one at a time works, the front's own
- *             thread included. A front belongs to the process that made it: a child may only end it, which does nothing.
+ *             thread included, and its workers but for their runs. A front belongs to the process that made it: a child may only end it, which does nothing.
  *   Errors    Functions that may fail say so: negative errno values, or 0 where a call is gone.
  *   Fields    Metadata crosses in one form: for each field its name's size and its value's as two uint32_t of the
  *             machine, then name and value. Values of names in -bin are in base64, as they are on the wire.
@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-#define FRONT_ABI_VERSION 1
+#define FRONT_ABI_VERSION 2
 
 typedef struct front front;
 
@@ -39,10 +39,13 @@ typedef struct front_limits {
     size_t connection_bytes; /* messages and answers of one connection; 0 for as many as there may be in all */
     size_t streams;        /* calls under way on a connection */
     size_t greeting_ms;    /* time for a connection to say what it is */
+    size_t workers;        /* threads that run what is too long for the front's own; 16 at most */
+    size_t waiting;        /* calls that wait for one of them; what finds no place is handed over */
 } front_limits;
 
 /* How a method's calls are handed over. */
-#define FRONT_INFER 0  /* ModelInfer: answered by the codec where it can, else as FRONT_UNARY */
+#define FRONT_INFER 0  /* ModelInfer: answered by the codec where it can, by a worker where that takes long, by the digest
+                          that the metadata neuralmesh-digest names where there is any, else as FRONT_UNARY */
 #define FRONT_UNARY 1  /* at once, with their one message, when that is complete */
 #define FRONT_STREAM 2 /* when they begin; messages follow as they come, as fast as they are read */
 #define FRONT_INFERS 3 /* ModelStreamInfer: a stream whose messages the codec answers where it can, in their order; its
@@ -55,9 +58,10 @@ typedef struct front_limits {
 #define FRONT_ROOM 3    /* messages can be sent again; see front_send */
 #define FRONT_GONE 4    /* the caller cancelled it or its connection ended; nothing can be sent */
 #define FRONT_IDLE 5    /* of no call: calls are refused, and none is under way any more */
+#define FRONT_RETIRED 6 /* of no call: what front_in_use says has risen */
 
 #define FRONT_COMPRESSED 1 /* the message is compressed as the field grpc-encoding says */
-#define FRONT_BEGUN 2      /* the codec said OIP_BEGUN to the message: it is valid, and the caller is to run it */
+#define FRONT_BEGUN 2      /* the codec found the message valid, and the caller is to run it */
 
 typedef struct front_event {
     uint64_t call; /* its number; it is given again after 2^32 calls at the earliest */
@@ -93,7 +97,8 @@ int front_refuse(front *f, const uint8_t *fields, size_t fields_bytes);
 size_t front_running(front *f);
 
 /* Accepts no more connections, says farewell on those there are, gives them so many milliseconds to read what was sent
- * and to close, closes the others and ends the thread. Calls that are left are gone. */
+ * and to close, closes the others and ends the threads, a worker's after its run. Calls that are left are gone; those
+ * that were with a worker are told CANCELLED. */
 void front_stop(front *f, size_t patience_ms);
 
 /* Ends what front_stop has not, and gives everything back. Nobody may use the front any more. */
@@ -103,9 +108,12 @@ void front_free(front *f);
 void front_hold(front *f);
 void front_go_on(front *f);
 
-/* Answers inferences with this codec and these routes from now on; when it returns, those before are out of use. NULL
- * hands everything over. */
-void front_serve(front *f, oip_server *codec, const oip_table *table);
+/* Answers inferences with this codec and these routes from now on; NULL hands everything over. Returns how often that
+ * was said. What was said before is out of use, but for calls that are with a worker. */
+uint64_t front_serve(front *f, oip_server *codec, const oip_table *table);
+
+/* The least such number that is in use: codec and routes of those before it are the caller's again. */
+uint64_t front_in_use(front *f);
 
 /* ---- Calls that were handed over --------------------------------------------------------------------------- */
 

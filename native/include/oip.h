@@ -19,13 +19,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "liam.h"
+#include "liam_index.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define OIP_ABI_VERSION 1
+#define OIP_ABI_VERSION 2
 
 /* Requests with more tensors, requested outputs or dimensions than these are passed. */
 #define OIP_MAX_TENSORS 16
@@ -41,6 +41,7 @@ extern "C" {
 /* What calls return besides sizes of answers, which are positive. */
 #define OIP_PASS 0
 #define OIP_BEGUN (-1)
+#define OIP_LONG (-2)
 
 uint32_t oip_abi_version(void);
 
@@ -117,6 +118,12 @@ void oip_record(oip_stats *stats, uint64_t nanoseconds);
 /* Counts an answered request by its moments. */
 void oip_count(oip_stats *stats, uint64_t rows, uint64_t started_ns, uint64_t read_ns, uint64_t ran_ns,
                uint64_t now_ns);
+
+/* Counts a request that waited for its run. */
+void oip_count_wait(oip_stats *stats, uint64_t nanoseconds);
+
+/* Counts a request that failed with a gRPC status below OIP_CODES. */
+void oip_count_failure(oip_stats *stats, unsigned code, uint64_t started_ns, uint64_t now_ns);
 
 /* ---- Prediction ids ---------------------------------------------------------------------------------------- */
 
@@ -199,6 +206,25 @@ typedef struct oip_receipts {
     oip_receipt *records;
 } oip_receipts;
 
+/* ---- Runners ----------------------------------------------------------------------------------------------- */
+
+/* What runs a version in C. It takes one input, and all its outputs have a row for each of the input's. */
+typedef struct oip_runner {
+    /* Runs rows that lie at x; writes output i to outputs[i]. None of them need be aligned, the scratch is to
+     * LIAM_ALIGNMENT. Any number of threads may run at once, each with its own scratch. Returns 1, or 0 for a run that
+     * failed. */
+    int (*run)(const void *model, const uint8_t *x, size_t rows, uint8_t *const *outputs, void *scratch,
+               size_t scratch_bytes);
+    const void *model;
+    size_t outputs;
+    size_t scratch_bytes;
+} oip_runner;
+
+/* Prepare a runner: 1, or 0 if the model is none. Outputs are INT64 labels and FP32 scores of a network, INT64 ids and
+ * INT32 or FP32 distances of an index. */
+int oip_runner_of_network(oip_runner *runner, const liam_network *network);
+int oip_runner_of_index(oip_runner *runner, const liam_index *index);
+
 /* ---- Routes ------------------------------------------------------------------------------------------------ */
 
 typedef struct oip_text {
@@ -224,12 +250,14 @@ typedef struct oip_route {
     size_t inputs;
     const oip_spec *output;
     size_t outputs;
-    const liam_network *network; /* one FP32 input; outputs are INT64 labels and FP32 scores; NULL: the caller runs */
-    size_t classes;
+    const oip_runner *runner; /* NULL: the caller runs. Outputs with other free dimensions than their rows are his, too */
     int64_t label;       /* the output that holds labels, INT64; -1 for none */
     size_t max_rows;     /* more are passed */
+    size_t direct_rows;  /* the runner runs up to so many where they are read */
+    size_t apart_rows;   /* and up to so many by oip_run, in another thread */
     oip_text head;       /* fields model_name and model_version of the answer */
     oip_text parameters; /* fields parameters of the answer, the last one without the id's 64 characters */
+    oip_text digest;     /* of what answers, as text */
     uint8_t subject[OIP_SUBJECT_BYTES];
     oip_stats *stats;
     uint32_t owner;      /* the caller's number for what answers */
@@ -276,12 +304,13 @@ typedef struct oip_server {
     oip_receipts *receipts; /* NULL keeps none */
     uint8_t *answer;        /* where answers are written */
     size_t answer_bytes;
-    void *scratch; /* as liam_network_run wants it */
+    void *scratch; /* for all runners of the routes */
     size_t scratch_bytes;
 } oip_server;
 
-/* One request on its way; written by oip_answer and oip_finish. */
+/* One request on its way; written by oip_answer and oip_finish, but for what it begins with. */
 typedef struct oip_call {
+    oip_text pin; /* the caller's: a route of this digest is to answer, or none; NULL for whichever there is */
     oip_request request;
     const oip_route *route;         /* NULL when nothing is begun */
     size_t rows;                    /* first dimension of the first input, 1 where it has none */
@@ -294,9 +323,18 @@ typedef struct oip_call {
     uint8_t id[OIP_ID_BYTES]; /* of the answer */
 } oip_call;
 
-/* Answers a request. Returns the answer's size, which is in server->answer; OIP_PASS; or OIP_BEGUN, if the route has no
- * network: the request is valid, the answer has room but for its elements, and the call says what oip_finish needs. */
+/* Answers a request. Returns the answer's size, which is in server->answer; OIP_PASS; OIP_BEGUN, if it is the caller
+ * who runs: the request is valid, the answer has room but for its elements, and the call says what oip_finish needs; or
+ * OIP_LONG: the same, oip_run can run it, and the answer has room for all of it. */
 int64_t oip_answer(oip_server *server, const oip_table *table, oip_call *call, const uint8_t *data, size_t size);
+
+/* Bytes of all outputs of a call that is OIP_LONG. */
+size_t oip_outputs_bytes(const oip_call *call);
+
+/* Runs a call that is OIP_LONG, in whichever thread: writes all outputs of its route to memory, which has room for
+ * them, and to results what oip_finish_whole wants to know of them. Returns 1, or 0 for a run that failed. */
+int oip_run(const oip_call *call, const uint8_t *data, uint8_t *memory, oip_result *results, void *scratch,
+            size_t scratch_bytes);
 
 /* Finishes what oip_answer began, with the same data and all outputs of the route in order; writes everything but the
  * outputs' elements: bytes from 0 to cuts[0] of server->answer, then the elements of output chosen[0], then bytes up to

@@ -11,7 +11,9 @@ from numbers import Real
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from liam_core.errors import ModelFormatError
 
 Float64Array: TypeAlias = NDArray[np.float64]
 
@@ -105,6 +107,30 @@ def real_array(name: str, value: object, ndim: int | None = None) -> Float64Arra
     elif max(int(array.max()), -int(array.min())) > EXACT_INTEGER_LIMIT:
         raise ValueError(f"{name}: holds an integer beyond 2**53, which float64 cannot hold exactly")
     return np.asarray(array, dtype=np.float64)
+
+
+def part_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return what NumPy makes of the numbers of a definition's part, in an array or in lists.
+
+    Raises:
+        ModelFormatError: ragged nesting.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ModelFormatError(f"{name}: want a rectangular array ({error})") from error
+
+
+def part_integer(name: str, value: object) -> int:
+    """Return an integer of a definition.
+
+    Raises:
+        ModelFormatError: it is none.
+    """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ModelFormatError(f"{name}: want an integer, got {value!r}") from error
 
 
 def square_matrix(name: str, value: object) -> Float64Array:

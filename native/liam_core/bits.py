@@ -29,11 +29,14 @@ BitOrder: TypeAlias = Literal["little", "big"]
 
 WORD_BITS: Final = 64
 
+_NUMBERS: Final = tuple(map(np.dtype, (np.int8, np.float32, np.uint8, np.bool_)))
 _ORDERS: Final = {"little": 0, "big": 1}
 
 
 def words_for(nbits: int) -> int:
-    """Return the number of 64-bit words in a packed row."""
+    """Return the number of 64-bit words in a packed row of `nbits` bits, an int of at least 0."""
+    if type(nbits) is not int or nbits < 0:
+        raise ValueError(f"nbits: want an int of at least 0, got {nbits!r}")
     return (nbits + WORD_BITS - 1) // WORD_BITS
 
 
@@ -134,7 +137,7 @@ def unpack(bits: NDArray[np.uint64], nbits: int, dtype: DTypeLike = np.int8) -> 
         dtype: int8, float32, uint8 or bool.
     """
     check_bits("bits", bits, nbits, 1, 2)
-    wanted = np.dtype(dtype)
+    wanted = _dtype(dtype)
     rows, words = _rows(bits), words_for(nbits)
     out = np.empty((*bits.shape[:-1], nbits), dtype=wanted)
     source = pointer("uint64_t[]", bits)
@@ -142,10 +145,8 @@ def unpack(bits: NDArray[np.uint64], nbits: int, dtype: DTypeLike = np.int8) -> 
         status = lib.liam_unpack_i8(source, rows, nbits, words, pointer("int8_t[]", out), nbits)
     elif wanted == np.float32:
         status = lib.liam_unpack_f32(source, rows, nbits, words, pointer("float[]", out), nbits)
-    elif wanted in (np.uint8, np.bool_):
-        status = lib.liam_unpack_bool(source, rows, nbits, words, pointer("uint8_t[]", out), nbits)
     else:
-        raise ValueError(f"dtype: want int8, float32, uint8 or bool, got {wanted}")
+        status = lib.liam_unpack_bool(source, rows, nbits, words, pointer("uint8_t[]", out), nbits)
     call("unpack", status)
     return out
 
@@ -181,7 +182,17 @@ def to_packbits(bits: NDArray[np.uint64], nbits: int, bitorder: BitOrder = "big"
     return out
 
 
+def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if dtype is None or wanted not in _NUMBERS:
+        raise ValueError(f"dtype: want int8, float32, uint8 or bool, got {dtype if wanted is None else wanted}")
+    return wanted
+
+
 def _order(bitorder: str) -> int:
-    if bitorder not in _ORDERS:
+    if not isinstance(bitorder, str) or bitorder not in _ORDERS:
         raise ValueError(f"bitorder: want 'little' or 'big', got {bitorder!r}")
     return _ORDERS[bitorder]

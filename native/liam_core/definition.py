@@ -4,7 +4,6 @@ Shapes, widths and values are checked here once, for definitions made in Python 
 alike.
 """
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liam_core.arguments import part_array, part_integer
 from liam_core.bits import pack, words_for
 from liam_core.errors import ModelFormatError
 from liam_core.kernel import MAX_NBITS, lib
@@ -102,9 +102,11 @@ class NetworkDefinition:
 
 
 def _check_encoding(encoding: Encoding) -> None:
+    _check_axes("encoding source", encoding.source, 1)
+    _check_axes("encoding thresholds", encoding.thresholds, 1)
     bits = len(encoding.source)
-    if not 0 < encoding.features <= MAX_FEATURES:
-        raise ModelFormatError(f"features: want 1 to {MAX_FEATURES}, got {encoding.features}")
+    if type(encoding.features) is not int or not 0 < encoding.features <= MAX_FEATURES:
+        raise ModelFormatError(f"features: want 1 to {MAX_FEATURES}, got {encoding.features!r}")
     _check_width("encoding", bits)
     _check_shape("encoding source", encoding.source, (bits,), np.int32)
     _check_shape("encoding thresholds", encoding.thresholds, (bits,), np.float32)
@@ -114,6 +116,7 @@ def _check_encoding(encoding: Encoding) -> None:
 
 def _check_hidden(name: str, layer: HiddenLayer) -> None:
     _check_weights(name, layer.weights, layer.nbits)
+    _check_axes(f"{name} thresholds", layer.thresholds, 1)
     _check_shape(f"{name} thresholds", layer.thresholds, (len(layer.weights),), np.int32)
     _check_range(f"{name} thresholds", layer.thresholds, -layer.nbits - 1, layer.nbits + 1)
 
@@ -122,15 +125,18 @@ def _check_head(head: Head | TableHead) -> None:
     _check_weights("head", head.weights, head.nbits)
     classes = len(head.weights)
     if isinstance(head, TableHead):
+        _check_axes("head table", head.table, 2)
         _check_shape("head table", head.table, (classes, head.nbits + 1), np.float32)
         _check_finite("head table", head.table)
         return
     for name, values in (("head scale", head.scale), ("head bias", head.bias)):
+        _check_axes(name, values, 1)
         _check_shape(name, values, (classes,), np.float32)
         _check_finite(name, values)
 
 
 def _check_weights(name: str, weights: NDArray[np.uint64], nbits: int) -> None:
+    _check_axes(f"{name} weights", weights, 2)
     _check_width(f"{name} nbits", nbits)
     _check_width(f"{name} outputs", len(weights))
     _check_shape(f"{name} weights", weights, (len(weights), words_for(nbits)), np.uint64)
@@ -139,14 +145,20 @@ def _check_weights(name: str, weights: NDArray[np.uint64], nbits: int) -> None:
 
 
 def _check_width(name: str, nbits: int) -> None:
-    if not 0 < nbits <= MAX_NBITS:
-        raise ModelFormatError(f"{name}: want 1 to {MAX_NBITS} bits, got {nbits}")
+    if type(nbits) is not int or not 0 < nbits <= MAX_NBITS:
+        raise ModelFormatError(f"{name}: want 1 to {MAX_NBITS} bits, got {nbits!r}")
 
 
 def _check_shape(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
     if array.shape != shape or array.dtype != dtype:
         wanted = np.dtype(dtype).name
         raise ModelFormatError(f"{name}: want {wanted} {shape}, got {array.dtype} {array.shape}")
+
+
+def _check_axes(name: str, array: object, axes: int) -> None:
+    if not isinstance(array, np.ndarray) or array.ndim != axes:
+        got = f"shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ModelFormatError(f"{name}: want an array of {axes} axes, got {got}")
 
 
 def _check_range(name: str, array: NDArray[np.int32], low: int, high: int) -> None:
@@ -194,12 +206,14 @@ def from_signs(
     head_bits = _signs("head_weights", head_weights)
     classes = len(head_bits)
     layers = []
-    for index, (weights, thresholds) in enumerate(hidden):
+    for index, (weights, thresholds) in enumerate(_pairs(hidden)):
         signs = _signs(f"hidden[{index}] weights", weights)
         limit = _integers(f"hidden[{index}] thresholds", thresholds)
         layers.append(HiddenLayer(nbits=signs.shape[1], weights=pack(signs), thresholds=limit))
     return NetworkDefinition(
-        encoding=Encoding(features=operator.index(features), source=_integers("source", sources), thresholds=limits),
+        encoding=Encoding(
+            features=part_integer("features", features), source=_integers("source", sources), thresholds=limits
+        ),
         hidden=tuple(layers),
         head=Head(
             nbits=head_bits.shape[1],
@@ -210,8 +224,17 @@ def from_signs(
     )
 
 
+def _pairs(hidden: Sequence[tuple[ArrayLike, ArrayLike]]) -> Sequence[tuple[ArrayLike, ArrayLike]]:
+    if not isinstance(hidden, Sequence):
+        raise ModelFormatError(f"hidden: want a sequence of (weights, thresholds), got {type(hidden).__name__}")
+    for index, layer in enumerate(hidden):
+        if not isinstance(layer, Sequence) or len(layer) != len(("weights", "thresholds")):
+            raise ModelFormatError(f"hidden[{index}]: want (weights, thresholds), got {type(layer).__name__}")
+    return hidden
+
+
 def _signs(name: str, values: ArrayLike) -> NDArray[np.bool_]:
-    array = np.asarray(values)
+    array = part_array(name, values)
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ModelFormatError(f"{name}: want a matrix of numbers or bools, got {array.dtype} {array.shape}")
     if array.dtype == np.bool_:
@@ -223,7 +246,7 @@ def _signs(name: str, values: ArrayLike) -> NDArray[np.bool_]:
 
 
 def _integers(name: str, values: ArrayLike) -> NDArray[np.int32]:
-    array = np.asarray(values)
+    array = part_array(name, values)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ModelFormatError(f"{name}: want a vector of integers, got {array.dtype} {array.shape}")
     limits = np.iinfo(np.int32)
@@ -233,7 +256,7 @@ def _integers(name: str, values: ArrayLike) -> NDArray[np.int32]:
 
 
 def _floats(name: str, values: ArrayLike) -> NDArray[np.float32]:
-    array = np.asarray(values)
+    array = part_array(name, values)
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise ModelFormatError(f"{name}: want a vector of numbers, got {array.dtype} {array.shape}")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such

@@ -40,7 +40,7 @@ _buffer: Final = ffi.buffer
 BATCH: Final = 64
 """Most events that `Front.take` returns."""
 _SIZES: Final = struct.Struct("=II")
-_ABI_VERSION: Final = 1
+_ABI_VERSION: Final = 2
 
 
 class CallKind:
@@ -61,6 +61,7 @@ class EventKind:
     ROOM: Final[int] = 3
     GONE: Final[int] = 4
     IDLE: Final[int] = 5
+    RETIRED: Final[int] = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Limits:
         connection_bytes: Of messages and answers of one connection.
         streams: Calls under way on a connection.
         greeting_seconds: For a connection to say what it is.
+        workers: Threads that run what is too long for the front's own.
+        waiting: Calls that wait for one of these.
     """
 
     message_bytes: int
@@ -80,6 +83,8 @@ class Limits:
     connection_bytes: int
     streams: int
     greeting_seconds: float
+    workers: int = 0
+    waiting: int = 0
 
 
 class Front:
@@ -96,12 +101,13 @@ class Front:
         given.message_bytes, given.held_bytes = limits.message_bytes, limits.held_bytes
         given.connection_bytes = limits.connection_bytes
         given.streams, given.greeting_ms = limits.streams, int(limits.greeting_seconds * 1000)
+        given.workers, given.waiting = limits.workers, limits.waiting
         self._front: Any = lib.front_new(given)
         if self._front == ffi.NULL:
             raise OSError("no memory or descriptor for the front")
         self._events = ffi.new("front_event[]", BATCH)
         self._slots = [self._events[index] for index in range(BATCH)]
-        self._served: tuple[Codec, Table] | None = None
+        self._served: dict[int, tuple[Codec, Table, object]] = {}
         # The thread looks into the codec's memory: it has to end before the interpreter takes that away.
         self._free = weakref.finalize(self, lib.front_free, self._front)
 
@@ -138,12 +144,22 @@ class Front:
     def stop(self, patience: float) -> None:
         """Say farewell, let connections take what waits for them within `patience` seconds, close all; blocks."""
         lib.front_stop(self._front, int(patience * 1000))
-        self._served = None
+        self._served.clear()
 
-    def serve(self, codec: Codec, table: Table) -> None:
-        """Answer inferences with these from now on; those before are out of use when it returns."""
-        lib.front_serve(self._front, codec.block, table.block)
-        self._served = codec, table
+    def serve(self, codec: Codec, table: Table, holding: object = None) -> None:
+        """Answer inferences with these from now on, and keep them, and what is `holding`, until they are out of use.
+
+        Those before are when it returns, unless a worker has a call that began with them; RETIRED says when it has not.
+        """
+        number = lib.front_serve(self._front, codec.block, table.block)
+        self._served[number] = codec, table, holding
+        self.retire()
+
+    def retire(self) -> None:
+        """Let go what was served before and is out of use."""
+        oldest = lib.front_in_use(self._front)
+        for number in [number for number in self._served if number < oldest]:
+            del self._served[number]
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from liam_core.bits import check_array, from_packbits, pack, words_for
 from liam_core.errors import ResultSizeError
 from liam_core.index_definition import FLOATS, IndexDefinition
 from liam_core.index_profile import FORMAT, FORMAT_VERSION, INPUT_NAME, read_binary_index
+from liam_core.kernel import ffi, lib, pointer
 from liam_core.search import BinaryCodes, rescore_vectors
 
 __all__ = ["MAX_RESULT_BYTES", "BinaryIndex", "StoppedError"]
@@ -27,6 +28,11 @@ LEAST_BLOCK: Final = 16
 MOST_FOUND: Final = 1 << 22
 """Neighbours of a block: its rows times the shortlist, or times all codes, which may all be within a radius."""
 
+_METRICS: Final = {
+    "hamming": lib.LIAM_METRIC_HAMMING,
+    "dot": lib.LIAM_METRIC_DOT,
+    "jaccard": lib.LIAM_METRIC_JACCARD,
+}
 _IDS: Final = {"name": "ids", "datatype": "INT64"}
 
 
@@ -63,6 +69,7 @@ class BinaryIndex:
         self._codes_bytes = definition.codes.nbytes
         block = max(BLOCK_WORDS // (definition.rows * words), LEAST_BLOCK)
         self._block = max(min(block, MOST_FOUND // (self._shortlist or definition.rows)), 1)
+        self._handle = None if definition.k is None or self._rescores else self._make_handle(definition.k)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -83,6 +90,11 @@ class BinaryIndex:
     def nbits(self) -> int:
         """The width of a code in bits."""
         return self._nbits
+
+    @property
+    def handle(self) -> Any:
+        """The index for C, as long as this object lives; None where C alone does not search it."""
+        return self._handle
 
     @property
     def nbytes(self) -> int:
@@ -160,6 +172,16 @@ class BinaryIndex:
             size += sum(part.nbytes for part in parts[-1])
             _check_matches(size)
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+    def _make_handle(self, k: int) -> Any:
+        handle = ffi.new("liam_index *")
+        prepared, popcounts = self._codes.prepared(self._metric)
+        handle.prepared, handle.rows, handle.nbits = prepared, self.rows, self._nbits
+        handle.ids = pointer("int64_t[]", self._ids)
+        handle.row_popcounts = ffi.NULL if popcounts is None else pointer("uint32_t[]", popcounts)
+        handle.thresholds = ffi.NULL if self._thresholds is None else pointer("float[]", self._thresholds)
+        handle.k, handle.metric, handle.packed = k, _METRICS[self._metric], not self._floats
+        return handle
 
     def _bits(self, x: NDArray[Any]) -> NDArray[np.uint64]:
         if self._floats:

@@ -4,13 +4,13 @@ Shapes, widths and values are checked here once, for definitions made in Python 
 alike.
 """
 
-import operator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liam_core.arguments import part_array, part_integer
 from liam_core.bits import words_for
 from liam_core.errors import ModelFormatError
 from liam_core.kernel import MAX_NBITS
@@ -86,6 +86,8 @@ def _check_codes(index: IndexDefinition) -> None:
     nbits, codes = index.nbits, index.codes
     if type(nbits) is not int or not 0 < nbits <= MAX_NBITS:
         raise ModelFormatError(f"nbits: want 1 to {MAX_NBITS} bits, got {nbits!r}")
+    if not isinstance(codes, np.ndarray) or codes.ndim == 0:
+        raise ModelFormatError(f"codes: want a packed uint64 matrix, got {type(codes).__name__}")
     if not 0 < len(codes) <= MAX_ROWS:
         raise ModelFormatError(f"codes: want 1 to {MAX_ROWS} rows, got {len(codes)}")
     _check_array("codes", codes, (len(codes), words_for(nbits)), np.uint64)
@@ -141,6 +143,8 @@ def _check_rescoring(index: IndexDefinition) -> None:
 
 
 def _check_array(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    if not isinstance(array, np.ndarray):
+        raise ModelFormatError(f"{name}: want an array, got {type(array).__name__}")
     if array.shape != shape or array.dtype != dtype:
         raise ModelFormatError(f"{name}: want {np.dtype(dtype).name} {shape}, got {array.dtype} {array.shape}")
 
@@ -174,12 +178,12 @@ def from_arrays(
     Raises:
         ModelFormatError: an argument has a wrong shape, type or value.
     """
-    packed = np.asarray(codes)
+    packed = part_array("codes", codes)
     if packed.ndim != 2 or packed.dtype != np.uint64:
         raise ModelFormatError(f"codes: want a packed uint64 matrix, got {packed.dtype} {packed.shape}")
     if vectors is not None and oversample is None:
         raise ModelFormatError("vectors: are used for rescoring, which needs oversample")
-    names = np.arange(len(packed)) if ids is None else np.asarray(ids)
+    names = np.arange(len(packed)) if ids is None else part_array("ids", ids)
     if names.ndim != 1 or names.dtype.kind not in "iu":
         raise ModelFormatError(f"ids: want a vector of integers, got {names.dtype} {names.shape}")
     if names.dtype.kind == "u" and names.size and int(names.max()) > np.iinfo(np.int64).max:
@@ -187,14 +191,14 @@ def from_arrays(
     rescoring = None
     if oversample is not None:
         rescoring = Rescoring(
-            _index("oversample", oversample), None if vectors is None else _floats(vectors, "vectors")
+            part_integer("oversample", oversample), None if vectors is None else _floats(vectors, "vectors")
         )
     return IndexDefinition(
-        nbits=_index("nbits", nbits),
+        nbits=part_integer("nbits", nbits),
         codes=np.ascontiguousarray(packed),
         ids=np.ascontiguousarray(names, np.int64),
         metric=metric,
-        k=None if k is None else _index("k", k),
+        k=None if k is None else part_integer("k", k),
         radius=None if radius is None else _radius(metric, radius),
         input_form=input_form,
         thresholds=None if thresholds is None else _floats(thresholds, "thresholds"),
@@ -202,23 +206,16 @@ def from_arrays(
     )
 
 
-def _index(name: str, value: object) -> int:
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise ModelFormatError(f"{name}: want an integer, got {value!r}") from error
-
-
 def _radius(metric: str, radius: object) -> float:
     if metric != "jaccard":
-        return _index("radius", radius)
+        return part_integer("radius", radius)
     if isinstance(radius, bool) or not isinstance(radius, int | float | np.floating | np.integer):
         raise ModelFormatError(f"radius: want a number, got {radius!r}")
     return float(np.float32(radius))
 
 
 def _floats(values: ArrayLike, name: str) -> NDArray[np.float32]:
-    array = np.asarray(values)
+    array = part_array(name, values)
     if array.dtype.kind not in "iuf":
         raise ModelFormatError(f"{name}: want numbers, got {array.dtype} {array.shape}")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such

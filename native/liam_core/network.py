@@ -214,7 +214,7 @@ def _prepare(definition: NetworkDefinition) -> NDArray[np.uint8]:
     keep = []  # C structs hold bare addresses
 
     def address(ctype: str, array: NDArray[Any]) -> Any:
-        keep.append(pointer(ctype, np.ascontiguousarray(array)))
+        keep.append(pointer(ctype, np.require(array, requirements=("C", "A"))))
         return keep[-1]
 
     for target, layer in zip(layers, definition.hidden, strict=True):
@@ -252,8 +252,8 @@ def _check_status(status: int) -> None:
 def _check_output(name: str, array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
         _refuse(name, array, dtype, shape)
-    if not array.flags.c_contiguous or not array.flags.writeable:
-        raise ValueError(f"{name}: want a C-contiguous, writable array")
+    if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
+        raise ValueError(f"{name}: want a C-contiguous, aligned, writable array")
 
 
 def _refuse(name: str, array: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NoReturn:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from liam_core.kernel import aligned_bytes, ffi, lib
 from liam_core.oip_blocks import RECEIPT, RING_BYTES, STATS_BYTES, HeldLabels, Labels, Numbers, Receipts, Stats
 from liam_core.oip_routes import MAX_DIMS, MAX_TENSORS, Route, Spec, Table, raw_field
+from liam_core.oip_runners import Runner
 
 __all__ = [
     "ALL",
     "BEGUN",
+    "LONG",
     "MAX_DIMS",
     "MAX_TENSORS",
     "RECEIPT",
@@ -31,6 +33,7 @@ __all__ = [
     "Parts",
     "Receipts",
     "Route",
+    "Runner",
     "Spec",
     "Stats",
     "Table",
@@ -43,8 +46,9 @@ __all__ = [
 ALL: Final = 2**64 - 1
 """The share of predictions that get a receipt, as a number of 64 bits: all of them."""
 BEGUN: Final[int] = lib.OIP_BEGUN
+LONG: Final[int] = lib.OIP_LONG
 ANSWER_BYTES: Final = 1 << 18
-"""Answers of packed networks up to this size, and everything but the outputs of others, are written by the codec."""
+"""Answers of runners up to this size, and everything but the outputs of others, are written by the codec."""
 
 _BYTES: Final = ffi.typeof("uint8_t[]")
 _from_buffer: Final = ffi.from_buffer
@@ -95,12 +99,12 @@ class Codec:
 
     @property
     def scratch_bytes(self) -> int:
-        """How much scratch there is for networks."""
+        """How much scratch there is for runners."""
         size: int = self.block.scratch_bytes
         return size
 
     def reserve(self, size: int) -> None:
-        """Have scratch for networks that need `size` bytes of it; not while another thread answers with this."""
+        """Have scratch for runners that need `size` bytes of it; not while another thread answers with this."""
         if size > self.scratch_bytes:
             self._scratch = aligned_bytes(size)
             self.block.scratch, self.block.scratch_bytes = ffi.from_buffer(self._scratch), size

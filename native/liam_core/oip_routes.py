@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from liam_core.kernel import ffi, lib
-from liam_core.network import BinaryNetwork
 from liam_core.oip_blocks import ID_TEXT, Stats
+from liam_core.oip_runners import Runner
 
 __all__ = ["MAX_DIMS", "MAX_TENSORS", "Route", "Spec", "Table", "raw_field"]
 
@@ -54,11 +54,14 @@ class Route:
 
     Args:
         model: Its name, and `version` its number as text, as answers say them.
-        parameters: Name and text of each parameter of an answer; the prediction id comes on top.
+        parameters: Name and text or number of each parameter of an answer; the prediction id comes on top. By `digest`
+            a call can demand the route.
         inputs: In the signature's order; `outputs` alike. All are `supported`, at most MAX_TENSORS each.
-        network: What runs it; None when the caller does.
+        runner: What runs it; None when the caller does.
         label: Position of the output of INT64 labels; -1 for none.
         max_rows: Requests with more rows are passed.
+        direct_rows: Most rows that the runner runs where requests are read.
+        apart_rows: Most rows that it may run in another thread, where there is one.
         subject: The middle of its prediction ids.
         stats: What counts it.
         owner: The caller's number for it; labels and receipts carry it.
@@ -74,12 +77,14 @@ class Route:
         *,
         model: str,
         version: str,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, str | int],
         inputs: Sequence[Spec],
         outputs: Sequence[Spec],
-        network: BinaryNetwork | None,
+        runner: Runner | None,
         label: int,
         max_rows: int,
+        direct_rows: int = 0,
+        apart_rows: int = 0,
         subject: bytes,
         stats: Stats,
         owner: int,
@@ -87,31 +92,34 @@ class Route:
         bit_exact: bool,
         issuer: str,
     ) -> None:
-        self._keep: list[Any] = [network]
+        self._keep: list[Any] = [runner]
         self.owner, self.stats = owner, stats
         self.block: Any = ffi.new("oip_route *")
         block = self.block
         block.input, block.inputs = self._specs(inputs), len(inputs)
         block.output, block.outputs = self._specs(outputs), len(outputs)
-        if network is not None:
-            block.network, block.classes = network.handle, network.classes
+        if runner is not None:
+            block.runner = runner.block
         block.label, block.max_rows = label, max_rows
+        block.direct_rows, block.apart_rows = direct_rows, apart_rows
         self._set(block.head, _field(1, model.encode()) + _field(2, version.encode()))
-        fixed = b"".join(_field(4, _entry(name, text.encode())) for name, text in parameters.items())
+        fixed = b"".join(_field(4, _entry(name, value)) for name, value in parameters.items())
         # The id's last characters are written for each answer.
-        named = _field(4, _entry("prediction_id", issuer.encode() + bytes(ID_TEXT)))[:-ID_TEXT]
+        named = _field(4, _entry("prediction_id", issuer + "\0" * ID_TEXT))[:-ID_TEXT]
         self._set(block.parameters, fixed + named)
+        self._set(block.digest, parameters.get("digest", "").encode())
         ffi.memmove(block.subject, subject, lib.OIP_SUBJECT_BYTES)
         block.stats, block.owner = stats.block, owner
         block.flags = lib.OIP_RECEIPT_BIT_EXACT if bit_exact else 0
         block.receipts = receipts
 
-    def renewed(self, subject: bytes, receipts: int, max_rows: int) -> "Route":
-        """Return the same route under another subject, share of receipts and limit; it shares everything else."""
+    def renewed(self, subject: bytes, receipts: int, max_rows: int, apart_rows: int) -> "Route":
+        """Return the same route under another subject, share of receipts and limits; it shares everything else."""
         route = copy(self)
         route.block = ffi.new("oip_route *", self.block[0])
         ffi.memmove(route.block.subject, subject, lib.OIP_SUBJECT_BYTES)
         route.block.receipts, route.block.max_rows = receipts, max_rows
+        route.block.apart_rows = apart_rows
         return route
 
     def counted_in(self, stats: Stats) -> "Route":
@@ -174,8 +182,10 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2]) + _varint(len(content)) + content
 
 
-def _entry(name: str, text: bytes) -> bytes:
-    return _field(1, name.encode()) + _field(2, _field(3, text))
+def _entry(name: str, value: str | int) -> bytes:
+    """Return an entry of a map of InferParameter: `int64_param` is its field 2, `string_param` 3."""
+    held = b"\x10" + _varint(value) if isinstance(value, int) else _field(3, value.encode())
+    return _field(1, name.encode()) + _field(2, held)
 
 
 def _varint(value: int) -> bytes:

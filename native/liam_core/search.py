@@ -203,6 +203,13 @@ class BinaryCodes:
         _call_rescore(status, self._rows)
         return out
 
+    def prepared(self, metric: Metric) -> tuple[Any, NDArray[np.uint32] | None]:
+        """Return what C searches by a metric: the codes, and the bits set in each where it needs them.
+
+        Both live as long as this object.
+        """
+        return ffi.from_buffer(self._memory), self._row_popcounts() if metric == "jaccard" else None
+
     def _check(self, queries: object, metric: object) -> None:
         check_bits("queries", queries, self._nbits, 2)
         if metric not in _METRICS:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liam_core.arguments import part_array
 from liam_core.bits import pack, words_for
 from liam_core.errors import ModelFormatError
 from liam_core.hadamard import Order
@@ -158,7 +159,7 @@ class Gf2Map:
     @classmethod
     def of(cls, matrix: ArrayLike) -> "Gf2Map":
         """Return the map of an unpacked matrix (outputs, width) of 0 and 1."""
-        array = np.asarray(matrix)
+        array = part_array("matrix", matrix)
         if array.ndim != 2 or array.dtype.kind not in "biu" or (array.size and not np.isin(array, (0, 1)).all()):
             raise ModelFormatError(f"matrix: want a matrix of 0 and 1, got {array.dtype} {array.shape}")
         return cls(pack(np.ascontiguousarray(array, dtype=np.bool_)))
@@ -166,6 +167,8 @@ class Gf2Map:
     def after(self, place: str, before: Signal) -> Signal:
         """Return what the step gives; refuse what it does not take."""
         _takes(place, self.NAME, before, BITS)
+        if not isinstance(self.matrix, np.ndarray) or self.matrix.ndim == 0:
+            raise ModelFormatError(f"{place}.matrix: want a packed uint64 matrix, got {type(self.matrix).__name__}")
         outputs, words = len(self.matrix), words_for(before.width)
         if self.matrix.shape != (outputs, words) or self.matrix.dtype != np.uint64:
             got = f"{self.matrix.dtype} {self.matrix.shape}"
@@ -218,10 +221,13 @@ class TransformDefinition:
             raise ModelFormatError(f"input: {self.input_form!r} is none of {', '.join(INPUT_FORMS)}")
         if type(self.width) is not int or not 0 < self.width <= MAX_NBITS:
             raise ModelFormatError(f"input: want 1 to {MAX_NBITS} columns, got {self.width!r}")
+        if not isinstance(self.steps, tuple):
+            raise ModelFormatError(f"steps: want a tuple of steps, got {type(self.steps).__name__}")
         if not 0 < len(self.steps) <= MAX_STEPS:
             raise ModelFormatError(f"steps: want 1 to {MAX_STEPS}, got {len(self.steps)}")
         signal = Signal(FLOATS if self.input_form == FLOATS else BITS, self.width)
         for index, step in enumerate(self.steps):
+            _check_step(index, step)
             signal = step.after(f"steps[{index}]", signal)
         object.__setattr__(self, "result", signal)
 
@@ -232,6 +238,8 @@ def from_steps(*, input_form: str, width: int, steps: Sequence[Step]) -> Transfo
     Raises:
         ModelFormatError: as for `TransformDefinition`.
     """
+    if not isinstance(steps, Sequence):
+        raise ModelFormatError(f"steps: want a sequence of steps, got {type(steps).__name__}")
     return TransformDefinition(input_form, width, tuple(_in_arrays(index, step) for index, step in enumerate(steps)))
 
 
@@ -242,10 +250,15 @@ def _in_arrays(index: int, step: Any) -> Step:
         limits = step.thresholds
         return step if limits is None else Threshold(_floats(f"steps[{index}].thresholds", limits))
     if isinstance(step, Gf2Map):
-        return Gf2Map(np.ascontiguousarray(step.matrix))
+        return Gf2Map(np.ascontiguousarray(part_array(f"steps[{index}].matrix", step.matrix)))
+    _check_step(index, step)
+    made: Step = step
+    return made
+
+
+def _check_step(index: int, step: object) -> None:
     if not isinstance(step, Step):
         raise ModelFormatError(f"steps[{index}]: a {type(step).__name__} is no step")
-    return step
 
 
 def _takes(place: str, name: str, before: Signal, form: str) -> None:
@@ -254,6 +267,8 @@ def _takes(place: str, name: str, before: Signal, form: str) -> None:
 
 
 def _check_vector(name: str, array: NDArray[np.float32], width: int) -> None:
+    if not isinstance(array, np.ndarray):
+        raise ModelFormatError(f"{name}: want an array, got {type(array).__name__}")
     if array.shape != (width,) or array.dtype != np.float32:
         raise ModelFormatError(f"{name}: want float32 ({width},), got {array.dtype} {array.shape}")
     if not np.isfinite(array).all():
@@ -261,7 +276,7 @@ def _check_vector(name: str, array: NDArray[np.float32], width: int) -> None:
 
 
 def _floats(name: str, values: ArrayLike) -> NDArray[np.float32]:
-    array = np.asarray(values)
+    array = part_array(name, values)
     if array.dtype.kind not in "iuf":
         raise ModelFormatError(f"{name}: want numbers, got {array.dtype} {array.shape}")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such

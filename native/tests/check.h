@@ -77,6 +77,10 @@ static inline float random_float(void) { return (float)(int32_t)random_u64() * 0
 
 static inline int bit_of(const uint64_t *row, size_t j) { return (int)(row[j / 64] >> (j % 64) & 1); }
 
+/* The widths from 1100 bits to 40 words that have one bit in their last word, or all: the k-th of LONG_WIDTHS. */
+#define LONG_WIDTHS 46
+static inline size_t long_width(size_t k) { return 64 * (18 + k / 2) - (k % 2 ? 0 : 63); }
+
 /* Whether the bits past nbits in a row's last word are zero. */
 static inline int excess_is_zero(const uint64_t *row, size_t nbits) {
     return nbits % 64 == 0 || row[nbits / 64] >> (nbits % 64) == 0;
@@ -93,6 +97,7 @@ void test_hadamard(void);
 void test_rotation(void);
 void test_search(void);
 void test_rescore(void);
+void test_index(void);
 void test_search_errors(void);
 void test_errors(void);
 void test_trials(void);
@@ -105,5 +110,6 @@ void test_front(void);
 void test_front_calls(void);
 void test_front_limits(void);
 void test_front_windows(void);
+void test_front_workers(void);
 
 #endif

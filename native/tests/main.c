@@ -25,6 +25,7 @@ int main(void) {
     run("front calls", test_front_calls);
     run("front windows", test_front_windows);
     run("front limits", test_front_limits);
+    run("front workers", test_front_workers);
     run("front", test_front);
     for (int level = 0; level < LIAM_LEVELS; level++) {
         if (liam_set_level(level) != LIAM_OK) continue;
@@ -37,6 +38,7 @@ int main(void) {
         run("hadamard", test_hadamard);
         run("rotation", test_rotation);
         run("search", test_search);
+        run("index", test_index);
         run("rescore", test_rescore);
         run("errors", test_errors);
         run("search errors", test_search_errors);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Operations on bits against loops over single bits: every width from 0 to 1100, every shift of some widths, poisoned
- * excess bits, and memory that ends at an inaccessible page.
+ * Operations on bits against loops over single bits: every width from 0 to 1100 and some of up to 40 words, every
+ * shift of some widths, poisoned excess bits, and memory that ends at an inaccessible page.
  */
 #include "check.h"
 #include "liam_bits.h"
@@ -137,6 +137,12 @@ void test_bits(void) {
         rotation(m, 2, nbits, (int64_t)random_u64());
         product(m, 2, random_below(9), 2, nbits);
         product(m, 2, nbits, 1, random_below(9));
+    }
+    for (size_t k = 0; k < LONG_WIDTHS; k++) {
+        test_case = long_width(k);
+        bitwise(m, 3, long_width(k));
+        counts(m, k % MAX_ROWS, long_width(k));
+        rotation(m, 2, long_width(k), (int64_t)random_below(2 * long_width(k)));
     }
     for (size_t nbits = 1; nbits <= 330; nbits += nbits < 140 ? 1 : 19) {
         for (size_t shift = 0; shift <= nbits; shift++) {

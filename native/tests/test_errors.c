@@ -122,11 +122,13 @@ static void products(void) {
     CHECK(liam_xnor_dot(NULL, 2, 0, words + 1, 2, 0, ints, 2, NULL, 0) == LIAM_OK);
     CHECK(liam_xnor_workspace_bytes(32, 17, 65, NULL) == LIAM_ERR_NULL);
     CHECK(liam_xnor_workspace_bytes(32, 17, TOO_WIDE, &bytes) == LIAM_ERR_SIZE);
-    CHECK(liam_xnor_workspace_bytes(32, 17, 65, &bytes) == LIAM_OK && bytes == 4 * 2 * 1024);
+    CHECK(liam_xnor_workspace_bytes(32, 17, 65, &bytes) == LIAM_OK && bytes == (2 + 1 * (2 + 2)) * 2 * 1024);
     CHECK(liam_xnor_workspace_bytes(31, 17, 65, &bytes) == LIAM_OK && bytes == 0);
-    CHECK(liam_xnor_workspace_bytes(SIZE_MAX, SIZE_MAX, 64 * 128, &bytes) == LIAM_OK && bytes < (size_t)1 << 20);
-    CHECK(liam_xnor_dot(words, 32, 1, words, 1, 64, ints, 1, words + 1, 3 * 1024) == LIAM_ERR_ALIGNMENT);
-    CHECK(liam_xnor_dot(words, 32, 1, words, 1, 64, ints, 1, words, 3 * 1024 - 1) == LIAM_ERR_MEMORY);
+    CHECK(liam_xnor_workspace_bytes(SIZE_MAX, SIZE_MAX, 64 * 127, &bytes) == LIAM_OK && bytes < (size_t)1 << 20);
+    CHECK(liam_xnor_workspace_bytes(SIZE_MAX, SIZE_MAX, 1, &bytes) == LIAM_OK && bytes < (size_t)1 << 20);
+    CHECK(liam_xnor_workspace_bytes(SIZE_MAX, SIZE_MAX, 64 * 127 + 1, &bytes) == LIAM_OK && bytes == 0);
+    CHECK(liam_xnor_dot(words, 32, 1, words, 1, 64, ints, 1, words + 1, 4 * 2 * 1024) == LIAM_ERR_ALIGNMENT);
+    CHECK(liam_xnor_dot(words, 32, 1, words, 1, 64, ints, 1, words, 4 * 2 * 1024 - 1) == LIAM_ERR_MEMORY);
     CHECK(liam_xnor_threshold(words, 1, 1, words, 1, 64, NULL, words + 32, 1, NULL, 0) == LIAM_ERR_NULL);
     CHECK(liam_xnor_threshold(words, 1, 1, words, 65, 64, ints, words + 32, 1, NULL, 0) == LIAM_ERR_STRIDE);
     CHECK(liam_xnor_scale(words, 1, 1, words, 1, 64, NULL, floats, floats + 32, 1, NULL, 0) == LIAM_ERR_NULL);

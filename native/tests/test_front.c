@@ -29,7 +29,7 @@ static void test_codec(void) { /* plain inferences are answered without an event
         if (i % 2 == 0) rig_frame_in(r, FRAME_DATA, FLAG_END_STREAM, id, NULL, 0);
         if (rig_take(r, &event)) {
             CHECK(event.data_bytes == size && (size == 0 || memcmp(event.data, oip_seeds[i].bytes, size) == 0));
-            CHECK((event.flags == FRONT_BEGUN) == (i == 3));
+            CHECK((event.flags == FRONT_BEGUN) == (i == 3 || i == 5 || i == 7));
             answer(r, event.call, "", 0);
         } else {
             answered++;

@@ -299,6 +299,14 @@ void test_gf2(void) {
         if (n % 3 == 0) solved(n % 150, 1 + n % 131, 1 + n % 90, n % 6);
         if (n <= 140) inverted(n);
     }
+    for (size_t k = 0; k < LONG_WIDTHS; k++) {
+        test_case = long_width(k);
+        product(1 + k % 11, sizes[k % SIZES] % 140, long_width(k));
+        product(9, long_width(k), 1 + k % 70);
+        vectors(1 + k % 20, long_width(k), k % 20);
+        transposed(1 + k % 70, long_width(k));
+        reduced(1 + k % 67, long_width(k), k % 6);
+    }
     for (size_t i = 0; i < SIZES; i++) {
         for (size_t j = 0; j < SIZES; j++) {
             test_case = i * 1000 + j;

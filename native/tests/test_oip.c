@@ -160,7 +160,7 @@ static void test_neighbours(void) {
             data[i] = before;
         }
     }
-    CHECK(answered == 4);
+    CHECK(answered == 7);
 }
 
 static void test_mutations(void) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packing and unpacking for every width from 0 to 1100, with inputs and outputs that end at an inaccessible page.
- * Because rows end there, every misalignment that a type allows occurs too.
+ * Packing and unpacking for every width from 0 to 1100 and some of up to 40 words, with inputs and outputs that end at an
+ * inaccessible page. Because rows end there, every misalignment that a type allows occurs too.
  */
 #include <math.h>
 
@@ -9,6 +9,7 @@
 
 #define ROWS 3
 #define MAX_NBITS 1100
+#define MAX_LONG 2560
 
 static float tricky_float(void) {
     static const float values[] = {0.0f, -0.0f, NAN, -NAN, INFINITY, -INFINITY, 0x1p-149f, -0x1p-149f, 1.0f, -1.0f};
@@ -53,7 +54,7 @@ static void check_packed(const uint64_t *bits, size_t nbits, size_t stride, cons
     } while (0)
 
 static void pack_width(memory m, size_t nbits) {
-    static uint8_t expected[ROWS * MAX_NBITS];
+    static uint8_t expected[ROWS * MAX_LONG];
     const size_t words = liam_words(nbits);
     const size_t stride = gap(words, nbits);
     const size_t x_stride = gap(nbits, nbits);
@@ -159,5 +160,12 @@ void test_pack(void) {
         unpack_width(m, nbits);
         bytes_width(m, nbits);
         if (nbits > 0) nan_thresholds(m, nbits);
+    }
+    for (size_t k = 0; k < LONG_WIDTHS; k++) {
+        test_case = long_width(k);
+        pack_width(m, long_width(k));
+        unpack_width(m, long_width(k));
+        bytes_width(m, long_width(k));
+        nan_thresholds(m, long_width(k));
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Float scores against sums in the order that liam_search.h defines: every width from 0 to 1100, every remainder of a
- * shortlist, signed zeros, infinities and NaN, and memory that ends at an inaccessible page.
+ * Float scores against sums in the order that liam_search.h defines: every width from 0 to 1100 and some of up to
+ * 40 words, every remainder of a shortlist, signed zeros, infinities and NaN, and memory that ends at an inaccessible
+ * page.
  */
 #include <math.h>
 
@@ -35,7 +36,7 @@ static float odd_float(void) {
 }
 
 static void scores(memory mem, size_t m, size_t c, size_t width) {
-    static float terms[1200];
+    static float terms[2600];
     const size_t words = liam_words(width);
     const size_t stride = width + width % 3, lists = c + width % 2;
     const size_t span = m ? (m - 1) * stride + width : 0, list_span = m ? (m - 1) * lists + c : 0;
@@ -93,6 +94,10 @@ void test_rescore(void) {
     for (size_t width = 0; width <= 1100; width++) {
         test_case = width;
         scores(mem, 1 + width % 2, 1 + width % 6, width);
+    }
+    for (size_t k = 0; k < LONG_WIDTHS; k++) {
+        test_case = long_width(k);
+        scores(mem, 1 + k % 2, 1 + k % 6, long_width(k));
     }
     for (size_t m = 0; m <= 3; m++) {
         for (size_t c = 0; c <= 11; c++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Distances, the nearest rows and the rows within a radius against a loop over bits: every width from 0 to 1100, every
- * small number of queries and rows, poisoned excess bits, and memory that ends at an inaccessible page.
+ * Distances, the nearest rows and the rows within a radius against a loop over bits: every width from 0 to 1100
+ * and some of up to 40 words, every small number of queries and rows, poisoned excess bits, and memory that ends at an
+ * inaccessible page.
  */
 #include "check.h"
 #include "liam_search.h"
@@ -181,6 +182,10 @@ void test_search(void) {
     for (size_t nbits = 0; nbits <= 1100; nbits++) {
         test_case = nbits;
         searches(mem, some_m[nbits % 6], some_n[nbits % 5], nbits);
+    }
+    for (size_t k = 0; k < LONG_WIDTHS; k++) {
+        test_case = long_width(k);
+        searches(mem, some_m[k % 6], some_n[k % 5], long_width(k));
     }
     for (size_t m = 0; m <= 18; m++) {
         for (size_t n = 0; n <= 50; n++) {

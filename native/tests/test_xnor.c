@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * XNOR-popcount products against a loop over bits of words: every width from 0 to 1100, every small number of rows and
- * columns, poisoned excess bits, and memory that ends at an inaccessible page.
+ * XNOR-popcount products against a loop over bits of words: every width from 0 to 1100 and some of up to 40 words, every
+ * small number of rows and columns, poisoned excess bits, and memory that ends at an inaccessible page.
  */
 #include "check.h"
 
@@ -112,6 +112,10 @@ void test_xnor(void) {
         test_case = nbits;
         products(mem, some_m[nbits % 7], some_n[nbits % 5], nbits);
     }
+    for (size_t k = 0; k < LONG_WIDTHS; k++) {
+        test_case = long_width(k);
+        products(mem, some_m[k % 7], some_n[k % 5], long_width(k));
+    }
     for (size_t m = 0; m <= 18; m++) {
         for (size_t n = 0; n <= 82; n++) {
             test_case = m * 1000 + n;
@@ -128,9 +132,11 @@ void test_xnor(void) {
         }
     }
     test_case = 0;
-    products(mem, 33, 40, 64 * 128);      /* the longest rows of tiles, */
-    products(mem, 33, 17, 64 * 128 + 1);  /* and one bit more */
-    products(mem, 32, 600, 64 * 16 + 1);  /* more weights than are spread together */
+    for (size_t k = 0; k < 16; k++) {
+        products(mem, 33, 16 * (k % 4) + 9, 64 * 127 - k / 4); /* the longest rows of tiles, with extremes among them, */
+    }
+    products(mem, 33, 17, 64 * 127 + 1);  /* and one bit more */
+    products(mem, 32, 1500, 64 * 16 + 1); /* more weights than are spread together */
     products(mem, 75, 18, 64 * 1000 - 1); /* more rows than one pass over the panels takes */
     products(mem, 17, 2, 64 * 5000 + 7);  /* rows so long that a pass takes the fewest */
 }

@@ -125,8 +125,8 @@ REASONS = frozenset(
         "MODEL_NOT_FOUND",
         "VERSION_NOT_FOUND",
         "ALIAS_NOT_FOUND",
-        "ASSIGNMENT_NOT_FOUND",
         "ARTIFACT_NOT_FOUND",
+        "ASSIGNMENT_NOT_FOUND",
         "RECEIPT_NOT_FOUND",
         "MODEL_EXISTS",
         "VERSION_CONTENT_EXISTS",
@@ -154,6 +154,7 @@ REASONS = frozenset(
         "LOAD_FAILED",
         "VERSION_NOT_READY",
         "NOT_SERVING",
+        "STATE_STALE",
         "PEER_UNREACHABLE",
         "STORAGE_FULL",
         "LIMIT_EXCEEDED",
@@ -168,7 +169,6 @@ REASONS = frozenset(
         "CANCELLED",
         "UPSTREAM_FAILED",
         "HOPS_EXCEEDED",
-        "STATE_STALE",
     ]
 )
 """Every reason of the contract."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.endpoint import UNIX, Endpoint, SettingsError
+from neuralmesh_server.settings_edge import RECONNECT_SECONDS, EdgeSettings, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ __all__ = [
     "METRICS_PORT",
     "NATIVE",
     "REGISTRY_PORT",
+    "EdgeSettings",
     "Endpoint",
     "InferenceSettings",
     "MetricsSettings",
@@ -223,6 +225,9 @@ class InferenceSettings:
         shared: Folder of what the workers share; the data folder of a process that is alone.
         upstreams: What versions of kind `remote` may call.
         compat: `triton` for Triton's server name, error texts and codes; empty for the node's own.
+        edge: Set for an edge node.
+        upstream: The node that gets what this one cannot serve; None for none. It is no server of `upstreams`.
+        hedge: Have `upstream` run as well what takes longer here than it used to.
     """
 
     server: ServerSettings
@@ -240,10 +245,15 @@ class InferenceSettings:
     shared: Path = Path()
     upstreams: UpstreamSettings = field(default_factory=UpstreamSettings)
     compat: str = ""
+    edge: EdgeSettings | None = None
+    upstream: Endpoint | None = None
+    hedge: bool = False
 
     def __post_init__(self) -> None:
         if self.compat not in {"", "triton"}:
             raise SettingsError(f"NEURALMESH_COMPAT: {self.compat!r} is not triton")
+        if self.hedge and self.upstream is None:
+            raise SettingsError("NEURALMESH_EDGE_HEDGE needs NEURALMESH_EDGE_UPSTREAM: who is to run what is hedged")
         if not _NODE_NAME.fullmatch(self.node):
             raise SettingsError(f"NEURALMESH_NODE: {self.node!r} does not match [a-z][a-z0-9-]{{0,62}}")
         if not 1 <= self.workers <= MAX_WORKERS:
@@ -286,10 +296,39 @@ class InferenceSettings:
             token=env.get("NEURALMESH_TOKEN", ""),
             upstreams=UpstreamSettings.from_env(env),
             compat=env.get("NEURALMESH_COMPAT", ""),
+            upstream=_read_peer(env, "NEURALMESH_EDGE_UPSTREAM"),
+            hedge=read_flag(env, "NEURALMESH_EDGE_HEDGE"),
             workers=int(read_number(env, "NEURALMESH_INFERENCE_WORKERS", 1)),
         )
         worker = int(read_number(env, "NEURALMESH_INFERENCE_WORKER", 0))
         return settings.for_worker(worker) if worker else settings
+
+    @classmethod
+    def for_edge(cls, env: Mapping[str, str]) -> InferenceSettings:
+        """Read NEURALMESH_EDGE_LISTEN, _SOCKET and _STORE, what EdgeSettings reads, and the rest as `from_env` does.
+
+        There are neither workers nor versions beside those that aliases need, and telemetry only where
+        NEURALMESH_METRICS says so.
+        """
+        read = cls.from_env(
+            {
+                "NEURALMESH_METRICS": "",
+                "NEURALMESH_NODE": own_name(),
+                **env,
+                "NEURALMESH_INFERENCE_WORKERS": "",
+                "NEURALMESH_INFERENCE_WORKER": "",
+            }
+        )
+        store = Path(env.get("NEURALMESH_EDGE_STORE") or "data/edge")
+        return replace(
+            read,
+            server=ServerSettings.from_env(env, "NEURALMESH_EDGE", INFERENCE_PORT),
+            data=store,
+            shared=store,
+            keep_newest=0,
+            reconnect_seconds=RECONNECT_SECONDS,
+            edge=EdgeSettings.from_env(env),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +356,10 @@ class MetricsSettings:
             data=Path(env.get("NEURALMESH_METRICS_DATA", "data/metrics")),
             http=Endpoint.parse(http, name="NEURALMESH_METRICS_HTTP") if http else None,
         )
+
+
+def _read_peer(env: Mapping[str, str], name: str) -> Endpoint | None:
+    return Endpoint.parse_peer(env[name], name=name) if env.get(name) else None
 
 
 def read_flag(env: Mapping[str, str], name: str) -> bool:

@@ -12,11 +12,12 @@ import neuralmesh
 from neuralmesh import oip
 from neuralmesh.errors.v1 import errors_pb2
 from neuralmesh.inference.v1 import node_service_pb2
-from neuralmesh.mesh.v1 import mesh_service_pb2
+from neuralmesh.mesh.v1 import edge_service_pb2, mesh_service_pb2
 from neuralmesh.metrics.v1 import metrics_service_pb2
 from neuralmesh.registry.v1 import registry_service_pb2
 from neuralmesh_server import errors
 from neuralmesh_server.inference import service as inference_service
+from neuralmesh_server.inference.edge import service as edge_service
 from neuralmesh_server.inference.evidence import node_service
 from neuralmesh_server.metrics import service as metrics_service
 from neuralmesh_server.registry import service as registry_service
@@ -31,6 +32,7 @@ CONTRACT = {
     "metrics": (metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"], metrics_service),
     "mesh": (mesh_service_pb2.DESCRIPTOR.services_by_name["MeshService"], mesh_service),
     "inference": (oip.SERVICE, inference_service),
+    "edge": (edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"], edge_service),
     "node": (node_service_pb2.DESCRIPTOR.services_by_name["NodeService"], node_service),
 }
 

@@ -16,20 +16,14 @@ from neuralmesh import oip
 from neuralmesh_server.inference import convert
 from neuralmesh_server.inference.answering import Answering
 from neuralmesh_server.inference.backends.execution import Execution
-from neuralmesh_server.inference.holding.replica import (
-    AliasRecord,
-    ModelRecord,
-    Replica,
-    SnapshotPart,
-    Step,
-    VersionRecord,
-    alias_record,
-)
+from neuralmesh_server.inference.holding.records import AliasRecord, ModelRecord, VersionRecord, alias_record
+from neuralmesh_server.inference.holding.replica import Replica, SnapshotPart, Step
 from neuralmesh_server.inference.policy import DEFAULT, ModelPolicy
+from neuralmesh_server.inference.publishing import publish
 from neuralmesh_server.inference.reporting.activity import Activity
 from neuralmesh_server.inference.reporting.rollout_activity import RolloutActivity
 from neuralmesh_server.inference.request import Request
-from neuralmesh_server.inference.serving import LoadedModel, Serving, publish
+from neuralmesh_server.inference.serving import LoadedModel, Serving
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
 from neuralmesh_server.inference.traffic.lanes import Lanes
 from neuralmesh_server.inference.traffic.rollout import Assigner

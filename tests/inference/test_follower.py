@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from neuralmesh_server.inference.holding.follower import Follower, Keeper, NodeNameTakenError
-from neuralmesh_server.inference.holding.replica import ModelRecord, Replica, SnapshotPart, Step
+from neuralmesh_server.inference.holding.records import ModelRecord
+from neuralmesh_server.inference.holding.replica import Replica, SnapshotPart, Step
 from neuralmesh_server.inference.links import LinkError
 from tests.inference.conftest import PATIENCE
 

@@ -1,4 +1,7 @@
-"""The short way through a thread: runs that are foreseen and too long for the loop, over the wire and beside others."""
+"""The short way through a thread: runs that are foreseen and too long for the loop, over the wire and beside others.
+
+An index stands for what only Python runs.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 
 from neuralmesh import exceptions, oip
+from neuralmesh_server.inference import hot
 from neuralmesh_server.inference.app import InferenceApp
 from neuralmesh_server.inference.backends import execution
 from neuralmesh_server.inference.policy import Batching, Limits, ModelPolicy
@@ -27,8 +31,9 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 @pytest.fixture(autouse=True)
 def nothing_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send every run to a thread."""
+    """Send every run to a thread of Python's."""
     monkeypatch.setattr(execution, "INLINE_NS", 0)
+    monkeypatch.setattr(hot, "_native", lambda _: None)
 
 
 @pytest.fixture

@@ -37,10 +37,10 @@ class Beside:
         self._is_held = False
         self._call = codec.new_call()
 
-    def serve(self, one: codec.Codec, table: codec.Table) -> None:
+    def serve(self, one: codec.Codec, table: codec.Table, holding: object) -> None:
         """Answer with these."""
         assert not self._is_held
-        self.codec, self.table = one, table
+        self.codec, self.table, self.holding = one, table, holding
         self.served += 1
 
     @contextmanager
@@ -67,13 +67,13 @@ class Lagging(Beside):
         self._version = weakref.ref(version)
         self.last: bytes | None = None
 
-    def serve(self, one: codec.Codec, table: codec.Table) -> None:
+    def serve(self, one: codec.Codec, table: codec.Table, holding: object) -> None:
         """Answer by what was served before, then go over."""
         if self.served:
             gc.collect()
             assert self._version() is not None
             self.last = self.answer(request().SerializeToString())
-        super().serve(one, table)
+        super().serve(one, table, holding)
 
 
 def network(folder: Path, hidden: int = 70) -> BinaryNetwork:
@@ -255,8 +255,9 @@ def test_scratch_grows_while_the_front_is_held(tmp_path: Path) -> None:
 
 
 def test_what_the_codec_only_begins_is_left_to_the_loop(tmp_path: Path) -> None:
-    """A version without a packed network is no more than recognised there: nothing is counted, kept or numbered."""
+    """A version that C does not run is no more than recognised there: nothing is counted, kept or numbered."""
     node = Node(network(tmp_path))
+    node.loaded.runner.native = None
     publish(node, replace(node.loaded, run_raw=None))
     front = attached(node)
     call, data = codec.new_call(), request().SerializeToString()

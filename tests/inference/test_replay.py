@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from neuralmesh import AsyncClient, exceptions, oip
 from neuralmesh.inference.v1 import node_service_pb2, receipt_pb2
 from neuralmesh_server.inference.app import InferenceApp
-from neuralmesh_server.inference.backends import liam, onnx
+from neuralmesh_server.inference.backends import liam, onnx_build
 from neuralmesh_server.inference.backends.execution import Output
 from neuralmesh_server.inference.evidence import differences
 from neuralmesh_server.inference.tensors import DTYPES, to_raw
@@ -71,7 +71,7 @@ async def test_a_recorded_prediction_repeats_bit_by_bit(client: AsyncClient, ver
     assert again.raw_output_contents == answer.raw_output_contents
     assert again.id == "mine"
     assert "prediction_id" not in again.parameters
-    runtimes = {ONNX: onnx.runtime(), LIAM: liam.runtime()}
+    runtimes = {ONNX: onnx_build.runtime(), LIAM: liam.runtime()}
     assert found.runtime == runtimes[version]
 
 

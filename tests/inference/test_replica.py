@@ -13,22 +13,19 @@ from hypothesis import strategies as st
 
 from neuralmesh_server import state_digest
 from neuralmesh_server.inference import policy
-from neuralmesh_server.inference.holding.replica import (
-    AliasMove,
+from neuralmesh_server.inference.holding.records import (
     AliasRecord,
     Arm,
     DivergedError,
     FileRecord,
     ModelRecord,
     PolicyRecord,
-    Replica,
-    SnapshotPart,
-    Step,
     StickyKey,
     StickySource,
     VersionRecord,
     alias_record,
 )
+from neuralmesh_server.inference.holding.replica import AliasMove, Replica, SnapshotPart, Step
 from neuralmesh_server.inference.holding.store_replica import ReplicaFile
 from neuralmesh_server.inference.policy import Batching, Limits, ModelPolicy, ReceiptMode, Receipts
 from neuralmesh_server.inference.tensors import Signature, TensorSpec

@@ -15,10 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from neuralmesh import oip
 from neuralmesh_server import prediction_id
-from neuralmesh_server.inference.holding.replica import Arm, StickyKey, StickySource
+from neuralmesh_server.inference.holding.records import Arm, StickyKey, StickySource
 from neuralmesh_server.inference.policy import DEFAULT
+from neuralmesh_server.inference.publishing import publish
 from neuralmesh_server.inference.request import Caller
-from neuralmesh_server.inference.serving import Serving, publish
+from neuralmesh_server.inference.serving import Serving
 from neuralmesh_server.inference.traffic.rollout import CANARY, STABLE, Assigner, unit_hash, unit_key, unit_of, within
 from tests.inference.rollouts import Gate, Node, replica, request, version
 

@@ -14,23 +14,10 @@ from hypothesis import strategies as st
 
 from neuralmesh_server import prediction_id
 from neuralmesh_server.errors import NeuralMeshError, UnavailableError
-from neuralmesh_server.inference.holding.replica import (
-    AliasRecord,
-    ModelRecord,
-    Replica,
-    SnapshotPart,
-    Step,
-    VersionRecord,
-)
-from neuralmesh_server.inference.serving import (
-    LOADING,
-    UNAVAILABLE,
-    LoadedModel,
-    Serving,
-    Snapshot,
-    VersionState,
-    publish,
-)
+from neuralmesh_server.inference.holding.records import AliasRecord, ModelRecord, VersionRecord
+from neuralmesh_server.inference.holding.replica import Replica, SnapshotPart, Step
+from neuralmesh_server.inference.publishing import publish
+from neuralmesh_server.inference.serving import LOADING, UNAVAILABLE, LoadedModel, Serving, Snapshot, VersionState
 from neuralmesh_server.inference.tensors import Signature
 from neuralmesh_server.runtime.status import code_of
 from tests.inference.test_requests import Echo, loaded

@@ -12,7 +12,7 @@ import pytest
 
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference.holding.artifacts import Artifacts
-from neuralmesh_server.inference.holding.replica import FileRecord, VersionRecord
+from neuralmesh_server.inference.holding.records import FileRecord, VersionRecord
 from neuralmesh_server.inference.holding.store_claims import Claims
 from neuralmesh_server.inference.links import LinkError
 from neuralmesh_server.inference.reporting.activity import Activity

@@ -66,6 +66,7 @@ class MemorySpool:
     def __init__(self, *kept: bytes) -> None:
         self.kept = list(kept)
         self.saved = threading.Event()
+        self.writes = 0
 
     def load(self) -> list[bytes]:
         """Return what is kept."""
@@ -74,6 +75,7 @@ class MemorySpool:
     def save(self, deltas: Sequence[bytes]) -> None:
         """Replace what is kept."""
         self.kept = list(deltas)
+        self.writes += 1
         self.saved.set()
 
     def clear(self) -> None:
@@ -283,10 +285,7 @@ async def test_what_waits_is_kept_for_the_next_process() -> None:
     task = asyncio.create_task(telemetry(sink, activity, spool).run())
     await sink.until(1, 0)
     answer(activity)
-    spool.saved.clear()
-    await asyncio.to_thread(spool.saved.wait, PATIENCE)
-    spool.saved.clear()  # the one before may have been under way when the request was counted
-    await asyncio.to_thread(spool.saved.wait, PATIENCE)
+    await kept(spool, sink, requests=1)
     await stop(task)
     assert [sink.encoded[data].sequence for data in spool.kept] == [1, 2]
 
@@ -298,6 +297,44 @@ async def test_what_waits_is_kept_for_the_next_process() -> None:
     await successor.farewell()
     assert sum(report.requests for delta in sink.committed[:2] for report in delta.versions) == 1
     assert spool.kept == []
+
+
+async def kept(spool: MemorySpool, sink: Sink, requests: int) -> None:
+    """Return when the spool holds so many requests."""
+
+    def held() -> int:
+        deltas = [sink.encoded[data] for data in spool.kept]
+        return sum(report.requests for delta in deltas for report in delta.versions)
+
+    while True:
+        spool.saved.clear()
+        if held() == requests:
+            return
+        assert await asyncio.to_thread(spool.saved.wait, PATIENCE)
+
+
+async def test_a_long_cut_costs_no_writes_while_nothing_happens() -> None:
+    """What is kept already is not written again, however many intervals pass."""
+    sink, spool, activity = Sink(*[LOST] * 10_000), MemorySpool(), Activity(10)
+    task = asyncio.create_task(telemetry(sink, activity, spool).run())
+    await sink.until(1, 0)
+    for count in (1, 2, 3):
+        answer(activity)
+        await kept(spool, sink, requests=count)
+    writes = spool.writes
+    await sink.until(len(sink.tried) + 5, 0)
+    assert spool.writes == writes
+    await stop(task)
+
+
+async def test_what_is_kept_is_bounded_and_losses_are_counted() -> None:
+    """Beyond the room the oldest reports of earlier processes go; the newest stay, and the number is told."""
+    sink, spool = Sink(*[LOST] * 10_000), MemorySpool(*[bytes([number]) * 100 for number in range(10)])
+    reports = telemetry(sink, Activity(10), spool, spool_bytes=350)
+    assert reports.given_up == 7
+    assert reports._carried == [bytes([number]) * 100 for number in (7, 8, 9)]
+    full = telemetry(sink, Activity(10), MemorySpool(b"x" * 400), spool_bytes=350)
+    assert (full.given_up, full._carried) == (1, [])
 
 
 async def test_farewell_keeps_what_it_cannot_send(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from liam_core.oip import Numbers
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server.inference.holding import convert_registry
-from neuralmesh_server.inference.holding.replica import Arm, Replica, StickyKey, StickySource
+from neuralmesh_server.inference.holding.records import Arm, StickyKey, StickySource
+from neuralmesh_server.inference.holding.replica import Replica
 from neuralmesh_server.inference.policy import Batching, Limits, ReceiptMode, Receipts
 from neuralmesh_server.prediction_id import Issuer, subject
 

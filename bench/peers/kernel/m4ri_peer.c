@@ -1,5 +1,6 @@
 /* M4RI behind plain functions, for bench/kernel/m4ri.py: a matrix is an opaque pointer, its rows are packed words, least
- * significant bit first, as ours are. `make peers` compiles this against the headers of Debian's libm4ri-dev.
+ * significant bit first, as ours are. `make peers` compiles this against the headers of Debian's libm4ri-dev. M4RI ends
+ * the process where sizes do not fit, so callers see to it that they do.
  */
 #include <m4ri/m4ri.h>
 #include <stdint.h>
@@ -37,3 +38,15 @@ int peer_rank(void *scratch, const void *matrix) {
     mzd_copy(scratch, matrix);
     return mzd_echelonize(scratch, 0);
 }
+
+/* In place; returns the rank. */
+int peer_reduce(void *matrix) { return mzd_echelonize(matrix, 1); }
+
+/* Both are overwritten. `right` has as many rows as the longer side of `matrix`: first those of the right sides and zeros
+ * behind them, then the unknowns. Returns 0, or -1 where no matrix of unknowns solves all. */
+int peer_solve(void *matrix, void *right) { return mzd_solve_left(matrix, right, 0, 1); }
+
+/* Returns a new matrix whose columns are a basis of the null space of one that is overwritten, NULL where that is {0}. */
+void *peer_null_space(void *matrix) { return mzd_kernel_left_pluq(matrix, 0); }
+
+int peer_columns(const void *matrix) { return ((const mzd_t *)matrix)->ncols; }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -46,7 +45,7 @@ front *front_new(const front_limits *limits) {
     f->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     f->happened = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = f};
-    if (f->core.scratch == NULL || f->input == NULL || f->epoll < 0 || f->wake < 0 || f->happened < 0 ||
+    if (!room_open(f) || f->core.scratch == NULL || f->input == NULL || f->epoll < 0 || f->wake < 0 || f->happened < 0 ||
         epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->wake, &event) != 0) {
         front_free(f);
         return NULL;
@@ -87,11 +86,7 @@ int front_listen(front *f, int socket) {
 }
 
 int front_start(front *f) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the interpreter's threads */
-    const int status = pthread_create(&f->thread, NULL, thread_run, f);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int status = thread_start(&f->thread, thread_run, f);
     f->started = status == 0;
     return -status;
 }
@@ -108,6 +103,7 @@ static void close_listeners(front *f) {
 void front_stop(front *f, size_t patience_ms) {
     if (!f->started || f->owner != getpid()) return;
     front_hold(f);
+    room_cancel(f); /* some of it has run, so that its callers do not hear what they may repeat */
     f->stopping = 1;
     f->stop_ns = front_now() + (int64_t)patience_ms * MS_NS;
     for (listener *l = f->listeners; l != NULL; l = l->next) {
@@ -121,6 +117,7 @@ void front_stop(front *f, size_t patience_ms) {
     thread_ring(f->wake);
     front_go_on(f);
     pthread_join(f->thread, NULL);
+    room_close(f);
     f->started = 0;
     close_listeners(f);
 }
@@ -145,6 +142,7 @@ void front_free(front *f) {
     if (f->epoll >= 0) close(f->epoll);
     if (f->wake >= 0) close(f->wake);
     if (f->happened >= 0) close(f->happened);
+    room_free(f);
     pthread_mutex_destroy(&f->lock);
     free(f);
 }
@@ -158,11 +156,20 @@ size_t front_running(front *f) {
     return running;
 }
 
-void front_serve(front *f, oip_server *codec, const oip_table *table) {
+uint64_t front_serve(front *f, oip_server *codec, const oip_table *table) {
     front_hold(f);
     f->core.codec = table == NULL ? NULL : codec;
     f->core.table = table;
+    const uint64_t served = ++f->core.served;
     front_go_on(f);
+    return served;
+}
+
+uint64_t front_in_use(front *f) {
+    front_hold(f);
+    const uint64_t oldest = work_oldest(f);
+    front_go_on(f);
+    return oldest;
 }
 
 int front_descriptor(const front *f) { return f->happened; }
@@ -228,8 +235,7 @@ int front_refuse(front *f, const uint8_t *fields, size_t fields_bytes) {
     return status;
 }
 
-/* A call that its owner has in hand, with the front held; `done` lets go of it. The stream may end under what is sent, so
- * that it is found again by its number. */
+/* A call that its owner has in hand, with the front held; `done` lets go of it. */
 typedef struct {
     front *front;
     stream *stream; /* NULL when the call is gone: nothing is held then */
@@ -245,16 +251,10 @@ static hand take_in_hand(front *f, uint64_t call) {
     return (hand){f, NULL, NULL, 0};
 }
 
-/* Sends what was written for a call and lets go of the front; where the status is 0 the answer has failed. */
+/* Sends what was written for a call and lets go of the front. */
 static int done(hand h, int status) {
-    front *f = h.front;
-    stream *s = status == 0 && !h.of->broken ? stream_find(h.of, h.id) : NULL;
-    if (s != NULL) stream_fail(s);
-    const int swept = f->sweeping;
-    thread_flush(f, h.of);
-    if (f->dead || (f->sweeping && !swept)) thread_ring(f->wake);
-    thread_tell(f);
-    front_go_on(f);
+    thread_sent(h.front, h.of, h.id, status);
+    front_go_on(h.front);
     return status;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gRPC over HTTP/2: the messages of a call, and who answers it. Plain inferences are answered here, by the codec;
- * everything else becomes an event.
+ * gRPC over HTTP/2: the messages of a call, and who answers it. Plain inferences are answered here, by the codec, or by
+ * a worker where they take long; everything else becomes an event.
  */
 #include "front_core.h"
 
@@ -47,7 +47,10 @@ static int is_stream(const stream *s) { return kind_of(s) >= FRONT_STREAM; }
 static int64_t infer(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
     if (k->codec == NULL || s->compressed) return OIP_PASS;
-    return oip_answer(k->codec, k->table, &k->call, message, size);
+    k->call.pin = call_digest(s);
+    const int64_t answer = oip_answer(k->codec, k->table, &k->call, message, size);
+    /* Who runs it later has to look again at what answers then. */
+    return answer == OIP_BEGUN && s->pinned ? OIP_PASS : answer;
 }
 
 /* Field infer_response of a ModelStreamInferResponse, and what is appended to the ModelInferResponse in it: the
@@ -79,7 +82,7 @@ static int infer_in_stream(stream *s, const uint8_t *message, size_t size) {
     return stream_data(s, wrapped, (size_t)(at - wrapped)) ? 1 : -1;
 }
 
-/* Answers a call that has its one message, or hands it over. */
+/* Answers a call that has its one message, gives it to a worker, or hands it over. */
 static void dispatch(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
     uint32_t flags = s->compressed ? FRONT_COMPRESSED : 0;
@@ -94,7 +97,8 @@ static void dispatch(stream *s, const uint8_t *message, size_t size) {
             if (!stream_answer(s, k->codec->answer, (size_t)answer) && !c->broken) stream_fail(s);
             return;
         }
-        if (answer == OIP_BEGUN) flags |= FRONT_BEGUN;
+        if (answer == OIP_LONG && work_take(s, message, size)) return;
+        if (answer != OIP_PASS) flags |= FRONT_BEGUN;
     }
     if (!event_call(s, flags, message, size)) call_refuse(s, GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
 }

@@ -42,7 +42,7 @@ static void read_reset(connection *c, const frame *f) {
     }
     stream *s = connection_opened(c, f->id);
     if (s == NULL) return;
-    const int handed = s->phase == HANDED;
+    const int handed = stream_in_hand(s);
     stream_close(s);
     if (handed) connection_charge(c);
 }

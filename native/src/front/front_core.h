@@ -2,9 +2,9 @@
  *
  * What the parts of the front share. A request goes down, file by file: front_thread.c (sockets), front_connection.c
  * (HTTP/2 frames; front_control.c for those that carry no call), front_fields.c and front_call.c (gRPC), then oip_answer,
- * or front_events.c for the owner, who comes back through front.c. Its answer goes out through front_stream.c (flow
- * control) into the connection's buffer, which front_thread.c sends. Nothing below that knows a socket. Everything is
- * done under the front's lock.
+ * front_worker.c for what takes long, or front_events.c for the owner, who comes back through front.c. Its answer goes
+ * out through front_stream.c (flow control) into the connection's buffer, which front_thread.c sends. Nothing between
+ * them knows a socket. Everything is done under the front's lock.
  */
 #ifndef FRONT_CORE_H
 #define FRONT_CORE_H
@@ -67,6 +67,8 @@
 
 #define GRPC_PREFIX 5
 
+#define GRPC_CANCELLED 1
+#define GRPC_DEADLINE_EXCEEDED 4
 #define GRPC_RESOURCE_EXHAUSTED 8
 #define GRPC_UNIMPLEMENTED 12
 #define GRPC_INTERNAL 13
@@ -101,6 +103,7 @@ typedef struct connection connection;
 typedef enum phase {
     RECEIVING, /* its fields or its only message are not complete */
     HANDED,    /* its owner answers */
+    WORKING,   /* a worker answers, or is to */
     FINISHING, /* answered; what is left waits for the caller's windows */
     LINGERING, /* over; the caller has yet to notice, and what it still sends is thrown away */
 } phase;
@@ -110,12 +113,14 @@ typedef struct stream {
     uint32_t id;
     uint32_t method;
     uint64_t call; /* 0 while it is not handed over */
+    struct work *work; /* of a call that is WORKING */
     phase phase;
     uint8_t ended;      /* the caller has sent everything */
     uint8_t begun;      /* initial metadata is sent */
     uint8_t told;       /* its owner waits for FRONT_ROOM */
     uint8_t waiting;    /* it is in the connection's list of those with something to send */
     uint8_t compressed; /* the message under way is */
+    uint8_t pinned;     /* the caller says which digest is to answer */
     uint8_t complete;   /* the only message is there */
     int64_t deadline_ns;
     int64_t length;   /* content-length, -1 for none */
@@ -211,6 +216,7 @@ typedef struct core {
     size_t method_count;
     oip_server *codec;
     const oip_table *table;
+    uint64_t served; /* how often these were given */
     oip_call call;
     uint8_t *refusal; /* a block of trailers; NULL while calls are accepted */
     size_t refusal_size;
@@ -259,6 +265,7 @@ stream *stream_open(connection *c, uint32_t id);
 stream *stream_find(connection *c, uint32_t id);
 void stream_close(stream *s); /* forgets it; what it was handed over for is told that it is gone */
 void stream_reset(stream *s, uint32_t code);
+int stream_in_hand(const stream *s); /* its answer is being made, by its owner or by a worker */
 int stream_is_over(const stream *s); /* it is answered, and nobody reads what still comes */
 void stream_discard(stream *s, size_t bytes, int last); /* what came of such a one */
 void stream_credit(stream *s, size_t bytes);
@@ -275,6 +282,9 @@ void stream_unblocked(stream *s);
 
 /* front_fields.c */
 int call_fields(connection *c, stream *s, const uint8_t *block, size_t size); /* 0 for a block that is no HPACK */
+
+/* The digest that the caller demands, within the call's fields; NULL for none, empty where its owner has the fields. */
+oip_text call_digest(const stream *s);
 int call_trailing(connection *c, stream *s, const uint8_t *block, size_t size);
 
 /* front_call.c */
@@ -291,9 +301,16 @@ int event_message(stream *s, const uint8_t *message, size_t size, int compressed
 void event_tell(stream *s, uint32_t kind);
 void event_over(core *k); /* one call less is under way */
 void event_idle(core *k); /* says so, if none is and none may begin */
+void event_retired(core *k); /* something that was served before is out of use */
 stream *event_stream(core *k, uint64_t call); /* NULL when it is gone */
 void event_release(stream *s);                /* its number is not used any more */
 size_t events_take(core *k, front_event *events, size_t room);
 void events_free(core *k);
+
+/* front_worker.c */
+int work_take(stream *s, const uint8_t *message, size_t size); /* the core's call, which is long: 1, or 0 for no room */
+void work_leave(stream *s);     /* nobody waits for it any more */
+uint64_t work_oldest(front *f); /* the first of what was served that is in use */
+size_t work_held(front *f);     /* bytes that count as held */
 
 #endif

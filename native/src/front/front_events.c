@@ -164,6 +164,11 @@ void event_idle(core *k) {
     k->told_idle = 1;
 }
 
+void event_retired(core *k) {
+    happening *one = happen(k);
+    if (one != NULL) one->event.kind = FRONT_RETIRED; /* else the owner sees it when he serves something else */
+}
+
 void event_over(core *k) {
     k->running--;
     event_idle(k);

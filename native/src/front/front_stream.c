@@ -178,7 +178,8 @@ void stream_close(stream *s) {
     connection *c = s->of;
     core *k = front_core(c->of);
     if (s->phase == HANDED) event_tell(s, FRONT_GONE);
-    if (s->phase == HANDED || s->phase == FINISHING) event_over(k);
+    work_leave(s);
+    if (s->phase == HANDED || s->phase == WORKING || s->phase == FINISHING) event_over(k);
     event_release(s);
     leave_line(s);
     if (c->data == s) c->data = NULL;
@@ -206,7 +207,7 @@ void connection_reset(connection *c, uint32_t id, uint32_t code) {
 
 void stream_reset(stream *s, uint32_t code) {
     connection *c = s->of;
-    const int handed = s->phase == HANDED;
+    const int handed = stream_in_hand(s);
     connection_reset(c, s->id, code);
     stream_close(s);
     if (handed) connection_charge(c);
@@ -226,6 +227,8 @@ static void finished(stream *s) {
     s->phase = LINGERING;
 }
 
+int stream_in_hand(const stream *s) { return s->phase == HANDED || s->phase == WORKING; }
+
 int stream_is_over(const stream *s) { return s->phase == FINISHING || s->phase == LINGERING; }
 
 void stream_discard(stream *s, size_t bytes, int last) {
@@ -239,10 +242,11 @@ void stream_discard(stream *s, size_t bytes, int last) {
     }
 }
 
-/* Its owner has said the last word. */
+/* Whoever answers it has said the last word. */
 static void let_go(stream *s) {
     core *k = front_core(s->of->of);
     if (s->phase == RECEIVING) k->running++;
+    work_leave(s);
     s->phase = FINISHING;
     s->told = 0;
     event_release(s);

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -59,6 +60,15 @@ void thread_tell(front *f) {
     if (f->core.happened_count == 0 || f->signalled) return;
     f->signalled = 1;
     thread_ring(f->happened);
+}
+
+int thread_start(pthread_t *thread, void *(*run)(void *), void *argument) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the interpreter's threads */
+    const int status = pthread_create(thread, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
 }
 
 /* ---- Connections ------------------------------------------------------------------------------------------- */
@@ -131,6 +141,16 @@ void thread_flush(front *f, connection *c) {
         c->closing = 2;
     }
     thread_watch(f, c);
+}
+
+/* Where the status is 0 the answer has failed. The stream may end under what is sent, so that it is found by its number. */
+void thread_sent(front *f, connection *c, uint32_t id, int status) {
+    stream *s = status == 0 && !c->broken ? stream_find(c, id) : NULL;
+    if (s != NULL) stream_fail(s);
+    const int swept = f->sweeping;
+    thread_flush(f, c);
+    if (f->dead || (f->sweeping && !swept)) thread_ring(f->wake);
+    thread_tell(f);
 }
 
 static void receive(front *f, connection *c) {

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "front_core.h"
+#include "front_worker.h"
 
 #define INPUT_BYTES (1 << 18) /* read from a connection at a time */
 #define MS_NS INT64_C(1000000)
@@ -36,10 +37,13 @@ struct front {
     int stopping;
     int64_t stop_ns;
     int dead; /* connections are to be freed */
+    workroom room;
     uint8_t *input;
 };
 
 void *thread_run(void *argument);                /* the thread, of a front */
+int thread_start(pthread_t *thread, void *(*run)(void *), void *argument); /* one without signals: 0, or an error */
+void thread_sent(front *f, connection *c, uint32_t id, int status); /* sends what another thread wrote for a call */
 void thread_flush(front *f, connection *c);      /* sends what waits; lets go of the lock meanwhile */
 void thread_watch(front *f, connection *c);      /* has epoll watch what the connection can do */
 void thread_tell(front *f);                      /* tells the owner of calls, once until he looks */

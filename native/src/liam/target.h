@@ -35,7 +35,7 @@
 #define LIAM_AVX2_BEGIN LIAM_TARGET_BEGIN("avx2")
 #define LIAM_AVX512_BEGIN LIAM_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")
 #define LIAM_GFNI_BEGIN LIAM_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512vbmi,gfni")
-#define LIAM_AMX_BEGIN LIAM_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,amx-tile,amx-int8")
+#define LIAM_AMX_BEGIN LIAM_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512vbmi,amx-tile,amx-int8")
 #define LIAM_INLINE static inline __attribute__((always_inline))
 #else
 #define LIAM_INLINE static inline

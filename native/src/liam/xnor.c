@@ -51,9 +51,9 @@ int liam_xnor_workspace_bytes(size_t m, size_t n, size_t nbits, size_t *bytes) {
     if (bytes == NULL) return LIAM_ERR_NULL;
     if (nbits > LIAM_MAX_NBITS) return LIAM_ERR_SIZE;
     *bytes = 0;
-    if (m < TILE_BLOCK_ROWS || n == 0 || words == 0 || words > TILE_MAX_WORDS) return LIAM_OK;
+    if (m < TILE_PAIR_ROWS || n == 0 || words == 0 || words > TILE_MAX_WORDS) return LIAM_OK;
     const size_t panels = n / LIAM_PANEL + (n % LIAM_PANEL != 0);
-    *bytes = (2 + tile_block_panels(panels, words)) * words * TILE_BYTES;
+    *bytes = tile_stretch_bytes(words) + tile_block_threes(panels, words) * tile_three_bytes(words);
     return LIAM_OK;
 }
 

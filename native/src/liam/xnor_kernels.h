@@ -13,16 +13,30 @@
 /* Columns in one group of prepared weights. */
 #define LIAM_PANEL 16
 
-/* What the tile unit works in: bits spread to bytes, a tile of 16 rows for each word of a panel. */
+/* What the tile unit works in (xnor_amx.c): a tile of 16 rows for each word of bits spread to bytes. Three panels of
+ * weights share two tiles. */
 #define TILE_BYTES 1024
-#define TILE_BLOCK_ROWS (2 * LIAM_PANEL)     /* rows of activations that are spread together */
-#define TILE_BLOCK_BYTES ((size_t)512 << 10) /* spread weights that stay in the second-level cache */
-#define TILE_MAX_WORDS 128                   /* longer rows would leave no room for them */
+#define TILE_PAIR_BYTES (2 * TILE_BYTES)
+#define TILE_PAIR_ROWS (2 * LIAM_PANEL) /* rows of activations that are spread together */
+#define TILE_PANELS 3
+#define TILE_STRETCH_WORDS 8               /* words of a row that are multiplied together */
+#define TILE_BLOCK_BYTES ((size_t)960 << 10) /* spread weights and sums that stay in the second-level cache */
+#define TILE_MAX_WORDS 127                 /* sums of longer rows could not be told apart */
 
-/* Panels of weights that are spread together; words is at most TILE_MAX_WORDS. */
-static inline size_t tile_block_panels(size_t panels, size_t words) {
-    const size_t most = TILE_BLOCK_BYTES / (words * TILE_BYTES);
-    return panels < most ? panels : most;
+static inline size_t tile_threes(size_t panels) { return (panels + TILE_PANELS - 1) / TILE_PANELS; }
+
+/* What a stretch of activations needs. */
+static inline size_t tile_stretch_bytes(size_t words) {
+    return (words < TILE_STRETCH_WORDS ? words : TILE_STRETCH_WORDS) * TILE_PAIR_BYTES;
+}
+
+/* What a three needs: its weights, and 32 rows' sums, which are two pairs of tiles. */
+static inline size_t tile_three_bytes(size_t words) { return (words + 2) * TILE_PAIR_BYTES; }
+
+/* Threes of panels that are spread together; words is at most TILE_MAX_WORDS. */
+static inline size_t tile_block_threes(size_t panels, size_t words) {
+    const size_t most = TILE_BLOCK_BYTES / tile_three_bytes(words);
+    return tile_threes(panels) < most ? tile_threes(panels) : most;
 }
 
 /* A product. Of thresholds and scale with bias, a kernel reads what it needs. Float outputs have no alignment promise,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a request to its answer: read it, find its route, hold it against the route's tensors, run the network into the
+ * From a request to its answer: read it, find its route, hold it against the route's tensors, run what is short into the
  * answer's own bytes, name the prediction, count. Nothing is issued, kept or counted before the answer is certain.
  */
 #include <string.h>
 
 #include "oip.h"
 #include "oip_keep.h"
+#include "oip_run.h"
 #include "oip_wire.h"
 #include "sizes.h"
 
@@ -82,6 +83,11 @@ static int match_outputs(oip_call *call, const oip_route *route, const uint8_t *
     return 1;
 }
 
+static int is_wanted(const oip_call *call, const oip_route *route) {
+    const oip_text pin = call->pin, digest = route->digest;
+    return pin.at == NULL || (pin.size > 0 && pin.size == digest.size && memcmp(pin.at, digest.at, pin.size) == 0);
+}
+
 static int begin(oip_call *call, const oip_table *table, const uint8_t *data, size_t size) {
     oip_request *request = &call->request;
     call->route = NULL;
@@ -90,18 +96,19 @@ static int begin(oip_call *call, const oip_table *table, const uint8_t *data, si
     const oip_text model = {data + request->model.at, request->model.size};
     const oip_text version = {data + request->version.at, request->version.size};
     const oip_route *route = oip_table_find(table, model, version);
-    if (route == NULL || !match_inputs(call, route, data) || !match_outputs(call, route, data)) return 0;
+    if (route == NULL || !is_wanted(call, route) || !match_inputs(call, route, data) || !match_outputs(call, route, data)) return 0;
     call->route = route;
     call->read_ns = oip_now();
     return 1;
 }
 
-/* Whether the writer has room for everything but the outputs' elements, whatever shapes a run gives them. */
-static int has_room(const oip_server *server, const oip_call *call) {
+/* Whether the writer has room for so many bytes of elements and everything around them, whatever shapes a run gives. */
+static int has_room(const oip_server *server, const oip_call *call, size_t elements) {
     enum { VARINT = 10, AROUND = 4 + (4 + OIP_MAX_DIMS) * VARINT };
     const oip_route *route = call->route;
     size_t left = server->answer_bytes;
-    const size_t fixed[] = {route->head.size, call->request.id.size, route->parameters.size, 1 + VARINT + OIP_ID_TEXT};
+    const size_t fixed[] = {elements, route->head.size, call->request.id.size, route->parameters.size,
+                            1 + VARINT + OIP_ID_TEXT};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
         if (fixed[i] > left) return 0;
         left -= fixed[i];
@@ -167,19 +174,11 @@ static void settle(oip_server *server, oip_call *call, uint8_t *text, const uint
     oip_count(route->stats, call->rows, call->started_ns, call->read_ns, ran_ns, oip_now());
 }
 
-static int64_t run_network(oip_server *server, oip_call *call, const uint8_t *data, size_t size) {
+static int64_t run_here(oip_server *server, oip_call *call, const uint8_t *data, size_t size) {
     const oip_route *route = call->route;
-    const size_t rows = call->rows;
-    uint8_t *place[2] = {NULL, NULL};
-    oip_result results[2] = {
-        {.dims = 1, .shape = {(int64_t)rows}},
-        {.dims = 2, .shape = {(int64_t)rows, (int64_t)route->classes}},
-    };
-    if (route->outputs != 2 || route->inputs != 1 || !size_mul(rows, sizeof(int64_t), &results[0].size) ||
-        !size_mul(rows, route->classes, &results[1].size) ||
-        !size_mul(results[1].size, sizeof(float), &results[1].size)) {
-        return OIP_PASS;
-    }
+    uint8_t *place[OIP_MAX_TENSORS] = {NULL};
+    oip_result results[OIP_MAX_TENSORS];
+    if (!oip_shape(call, results)) return OIP_PASS;
     writer w = {server->answer, 0, server->answer_bytes, 0};
     uint8_t *text = put_head(&w, call, data, results);
     for (size_t i = 0; i < call->choices; i++) {
@@ -189,26 +188,36 @@ static int64_t run_network(oip_server *server, oip_call *call, const uint8_t *da
         place[output] = reserve(&w, results[output].size);
     }
     const size_t answered = w.at;
-    for (size_t i = 0; i < 2; i++) { /* what nobody asked for is written behind the answer */
+    for (size_t i = 0; i < route->outputs; i++) { /* what nobody asked for is written behind the answer */
         if (place[i] == NULL) place[i] = reserve(&w, results[i].size);
         results[i].data = place[i];
     }
-    if (w.full) return OIP_PASS;
-    const uint8_t *x = data + call->request.input[0].raw.at;
-    if (liam_network_run(route->network, x, rows, place[0], place[1], server->scratch, server->scratch_bytes) !=
-        LIAM_OK) {
-        return OIP_PASS;
-    }
+    if (w.full || !oip_run_to(call, data, place, server->scratch, server->scratch_bytes)) return OIP_PASS;
     settle(server, call, text, data, size, results, oip_now());
     return (int64_t)answered;
 }
 
+/* Whether a runner can run the call, and the answer has room for the elements. */
+static int runs_apart(const oip_server *server, const oip_call *call) {
+    oip_result results[OIP_MAX_TENSORS];
+    if (call->rows > call->route->apart_rows || !oip_shape(call, results)) return 0;
+    size_t elements = 0;
+    for (size_t i = 0; i < call->choices; i++) {
+        if (!size_add(elements, results[call->chosen[i]].size, &elements)) return 0;
+    }
+    return has_room(server, call, elements);
+}
+
 int64_t oip_answer(oip_server *server, const oip_table *table, oip_call *call, const uint8_t *data, size_t size) {
     if (!begin(call, table, data, size)) return OIP_PASS;
-    if (call->route->network == NULL) return has_room(server, call) ? OIP_BEGUN : OIP_PASS;
-    const int64_t written = run_network(server, call, data, size);
-    call->route = NULL;
-    return written;
+    const oip_route *route = call->route;
+    if (route->runner != NULL && call->rows <= route->direct_rows) {
+        const int64_t written = run_here(server, call, data, size);
+        call->route = NULL;
+        return written;
+    }
+    if (route->runner != NULL && runs_apart(server, call)) return OIP_LONG;
+    return has_room(server, call, 0) ? OIP_BEGUN : OIP_PASS;
 }
 
 static int64_t finish(oip_server *server, oip_call *call, const uint8_t *data, size_t size, const oip_result *results,

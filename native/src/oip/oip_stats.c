@@ -66,3 +66,15 @@ void oip_count(oip_stats *stats, uint64_t rows, uint64_t started_ns, uint64_t re
     stats->last_ms = nanoseconds_of(CLOCK_REALTIME) / 1000000;
     oip_record(stats, now_ns - started_ns);
 }
+
+void oip_count_wait(oip_stats *stats, uint64_t nanoseconds) {
+    stats->queued++;
+    stats->queue_ns += nanoseconds;
+}
+
+void oip_count_failure(oip_stats *stats, unsigned code, uint64_t started_ns, uint64_t now_ns) {
+    stats->failures++;
+    stats->failure_ns += now_ns - started_ns;
+    stats->last_ms = nanoseconds_of(CLOCK_REALTIME) / 1000000;
+    if (code < OIP_CODES) stats->errors[code]++;
+}

@@ -16,6 +16,7 @@ from neuralmesh_server.cli import (
     catalog,
     certs,
     doctor,
+    edge,
     exit_codes,
     fleet,
     import_qonnx,
@@ -79,6 +80,7 @@ app.command("load")(load.load)
 app.command("top")(top.top)
 app.command("certs")(certs.certs)
 app.add_typer(tokens.tokens, name="tokens")
+app.add_typer(edge.edge, name="edge")
 app.command("doctor")(doctor.doctor)
 
 

@@ -62,7 +62,7 @@ def registry(
     from neuralmesh_server.settings import RegistrySettings  # noqa: PLC0415
 
     settings = RegistrySettings.from_env(env)
-    _serve(lambda: RegistryApp(settings))
+    serve(lambda: RegistryApp(settings))
 
 
 def inference(
@@ -113,7 +113,7 @@ def inference(
     transport.configure()
     from neuralmesh_server.inference.app import InferenceApp  # noqa: PLC0415 - imports grpc
 
-    _serve(lambda: InferenceApp(settings), worker=settings.worker)
+    serve(lambda: InferenceApp(settings), worker=settings.worker)
 
 
 def metrics(
@@ -146,10 +146,10 @@ def metrics(
     from neuralmesh_server.settings import MetricsSettings  # noqa: PLC0415
 
     settings = MetricsSettings.from_env(env)
-    _serve(lambda: MetricsApp(settings))
+    serve(lambda: MetricsApp(settings))
 
 
-def _serve(make_app: Callable[[], App], *, worker: int = 0) -> None:
+def serve(make_app: Callable[[], App], *, worker: int = 0) -> None:
     """Run a service, as the worker of this number where it is not 0."""
     from neuralmesh_server.runtime import logs, process  # noqa: PLC0415 - imports uvloop and structlog
 

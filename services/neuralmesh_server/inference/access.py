@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuralmesh_server.runtime.access import ADMIN, OPEN, PROMOTER, READER, Rule
+from neuralmesh_server.runtime.access import ADMIN, NODE, OPEN, PROMOTER, READER, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,3 +43,13 @@ NODE_RULES: Mapping[str, Rule] = {
     "ProveCandidate": Rule((PROMOTER,), model="model"),
 }
 """Rule of every RPC of NodeService."""
+
+EDGE_RULES: Mapping[str, Rule] = {
+    "GetEdgeStatus": Rule((READER,), anywhere=True),
+    # These change what the node answers with, as a move of an alias does.
+    "OverrideAlias": Rule((PROMOTER,), model="model"),
+    "ClearOverride": Rule((PROMOTER,), model="model"),
+    # As the registry gives artifacts: to whoever knows the digest.
+    "FetchArtifact": Rule((NODE, READER), anywhere=True),
+}
+"""Rule of every RPC of EdgeService."""

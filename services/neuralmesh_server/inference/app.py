@@ -16,14 +16,14 @@ from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference import compat, convert
 from neuralmesh_server.inference.access import NODE_RULES, RULES
 from neuralmesh_server.inference.answering import Answering
-from neuralmesh_server.inference.backends import liam, liam_index, liam_transform, onnx, remote
 from neuralmesh_server.inference.backends.execution import Execution
-from neuralmesh_server.inference.evidence import convert_node
-from neuralmesh_server.inference.evidence.evidence import Evidence
+from neuralmesh_server.inference.backends.kinds import backends
+from neuralmesh_server.inference.edge.app import Edge, edge_handler
+from neuralmesh_server.inference.edge.service import SERVICE as EDGE
+from neuralmesh_server.inference.evidence.app import compose
 from neuralmesh_server.inference.evidence.node_service import SERVICE as NODE
 from neuralmesh_server.inference.evidence.node_service import NodeServicer
 from neuralmesh_server.inference.evidence.store_receipts import ReceiptFolder
-from neuralmesh_server.inference.evidence.store_receipts_neighbours import ReceiptNeighbours
 from neuralmesh_server.inference.holding.artifacts import Artifacts
 from neuralmesh_server.inference.holding.follower import Follower, Keeper, NodeNameTakenError
 from neuralmesh_server.inference.holding.link_registry import GrpcRegistry
@@ -50,6 +50,7 @@ from neuralmesh_server.inference.traffic.rollout import Assigner
 from neuralmesh_server.inference.traffic.shadow import Shadows
 from neuralmesh_server.inference.upstreams import link_upstream
 from neuralmesh_server.inference.upstreams.connections import Connections
+from neuralmesh_server.inference.upward.app import Upward
 from neuralmesh_server.prediction_id import Issuer
 from neuralmesh_server.runtime.handlers import service_handler
 from neuralmesh_server.runtime.listener import is_native
@@ -57,11 +58,11 @@ from neuralmesh_server.runtime.server import Server, drain
 from neuralmesh_server.runtime.tokens import guard, open_access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Coroutine
 
-    from neuralmesh_server.inference.backends.backend import Backend
+    from neuralmesh_server.inference.hot import Front
     from neuralmesh_server.inference.reporting.totals import Siblings
+    from neuralmesh_server.inference.request import Caller
     from neuralmesh_server.runtime.access import Access
     from neuralmesh_server.settings import Endpoint, InferenceSettings
 
@@ -73,37 +74,27 @@ RUN_THREADS = 4
 LOAD_THREADS = 4  # as many as the loader works on at once, and as many again for what does not end
 
 
-def backends(connections: Connections) -> dict[str, Backend]:
-    """Return the backend of every kind that this node serves; all of them read data and execute none of it."""
-    return {
-        onnx.KIND: onnx.OnnxBackend(),
-        liam.KIND: liam.LiamBackend(),
-        liam_index.KIND: liam_index.IndexBackend(),
-        liam_transform.KIND: liam_transform.TransformBackend(),
-        remote.KIND: remote.RemoteBackend(connections, asyncio.get_running_loop()),
-    }
-
-
-def runtimes() -> dict[str, str]:
-    """Return what runs the versions of each kind here, as receipts say it."""
-    kinds = (liam.KIND, liam_index.KIND, liam_transform.KIND)
-    return {onnx.KIND: onnx.runtime(), **dict.fromkeys(kinds, liam.runtime())}
-
-
 class InferenceApp:
     """One inference node.
 
+    Args:
+        settings: Its settings.
+        front: What answers plain requests in this very process; the node then listens nowhere.
+        follows: Whether it follows the registry, or serves what its folder holds.
+
     Attributes:
+        name: What it is called where it is announced.
         endpoint: Where it listens; the bound port after `start`.
         failure: Done with an exception when the node cannot go on; made by `start`.
     """
 
-    name = "inference"
-
-    def __init__(self, settings: InferenceSettings) -> None:
+    def __init__(self, settings: InferenceSettings, *, front: Front | None = None, follows: bool = True) -> None:
         self._settings = settings
+        self._embedded = front
+        self._follows = follows
         self._tasks: list[asyncio.Task[None]] = []
         self._folder: NodeFolder | None = None
+        self.name = "inference" if settings.edge is None else "edge"
         self.endpoint = settings.server.listen
         self.failure: asyncio.Future[None] | None = None
 
@@ -118,7 +109,8 @@ class InferenceApp:
         try:
             self._assemble(self._folder)
             self.failure = asyncio.get_running_loop().create_future()
-            self.endpoint = await self._server.start()
+            if self._embedded is None:
+                self.endpoint = await self._server.start()
         except BaseException:
             self._folder.close()
             self._folder = None
@@ -131,12 +123,25 @@ class InferenceApp:
         if self._replica.revision:
             log.info("replica_found", revision=self._replica.revision)
             self._loader.changed()
-        self._spawn(self._follower.run())
+        if self._follows:
+            for work in (self._follower.run(),) if self._edge is None else self._edge.work():
+                self._spawn(work)
         self._spawn(self._keeper.run())
         self._spawn(self._evidence.recorder.run())
         if self._telemetry is not None:
             self._spawn(self._telemetry.run())
         return self.endpoint
+
+    async def infer(self, data: bytes, caller: Caller) -> bytes:
+        """Return the answer to the bytes of a ModelInferRequest that no transport brought; raises NeuralMeshError."""
+        return await self._service.infer_bytes(data, caller)
+
+    async def settled(self) -> bool:
+        """Return when what the first known state names is loaded or has failed; False where no state is to come."""
+        if not self._replica.revision and not self._follows:
+            return False
+        await self._loader.settled.wait()
+        return True
 
     async def stop(self) -> None:
         """Refuse new calls, let accepted ones finish, report for the last time, keep the replica, close everything."""
@@ -157,6 +162,9 @@ class InferenceApp:
             await self._telemetry.farewell()
         if self._serving.current is not None:
             await self._keeper.keep()
+        if self._edge is not None:
+            await self._edge.close()
+        await self._upward.close()
         await self._upstreams.close()
         await self._client.close()
         self._run_threads.shutdown(cancel_futures=True)
@@ -196,9 +204,17 @@ class InferenceApp:
         replica_file = ReplicaFile(settings.data / "replica.json")
         self._replica, effective = replica_file.load()
         unloaded = UnloadedFile(settings.shared)
-        artifacts = Artifacts(ContentStore(settings.shared / "artifacts"), claims, registry)
+        store = ContentStore(settings.shared / "artifacts")
+        self._upward = Upward(settings, self._serving, self._replica)
+        self._edge = (
+            None if settings.edge is None else Edge(settings, settings.edge, self._replica, registry, self._client)
+        )
+        artifacts = self._make_artifacts(store, claims, registry)
         kinds = backends(self._upstreams)
-        self._evidence = self._make_evidence(folder, artifacts, kinds, activity)
+        self._receipts = ReceiptFolder(settings.data / "receipts")
+        self._evidence = compose(
+            settings, self._receipts, self._replica, artifacts, kinds, activity=activity, key=folder.key
+        )
         self._loader = Loader(
             replica=self._replica,
             serving=self._serving,
@@ -210,9 +226,20 @@ class InferenceApp:
             effective=effective,
             published=self._published,
             unloaded=unloaded.load(),
+            stale=dict if self._edge is None else self._edge.stale,
         )
         self._repository = Repository(loader=self._loader, serving=self._serving, store=unloaded)
-        self._keeper = Keeper(replica_file, self._replica, lambda: self._loader.effective)
+        self._keeper = Keeper(replica_file, self._replica, lambda: self._loader.effective, saved=self._kept)
+        if self._edge is not None:
+            self._edge.join(
+                loader=self._loader,
+                keeper=self._keeper,
+                serving=self._serving,
+                folder=folder,
+                endpoint=lambda: str(self.endpoint),
+                lost_reports=lambda: 0 if self._telemetry is None else self._telemetry.given_up,
+                counts=self._upward.counts,
+            )
         self._follower = Follower(
             registry=registry,
             replica=self._replica,
@@ -229,38 +256,13 @@ class InferenceApp:
         services = [
             (oip.SERVICE, self._handler(activity, folder, access, fronted=fronted)),
             (NODE, self._node_handler(access)),
+            (EDGE, edge_handler(settings, self._edge, self._replica, self._follower, store, access=access)),
         ]
         quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.begin} if fronted else None
         self._server = Server(settings.server, services, access, quick)
-        if fronted and self._server.front is not None:
-            self._hot.attach(self._server.front)
-
-    def _make_evidence(
-        self, folder: NodeFolder, artifacts: Artifacts, kinds: Mapping[str, Backend], activity: Activity
-    ) -> Evidence:
-        self._receipts = ReceiptFolder(self._settings.data / "receipts")
-        codec = convert_node.RecordedCodec()
-        return Evidence(
-            archive=self._receipts,
-            ledger=self._receipts.ledger,
-            neighbours=ReceiptNeighbours(self._neighbours()),
-            replica=self._replica,
-            artifacts=artifacts,
-            backends=kinds,
-            activity=activity,
-            runtimes=runtimes(),
-            replay_codec=codec,
-            prove_codec=codec,
-            node=self._settings.node,
-            key=folder.key,
-        )
-
-    def _neighbours(self) -> dict[str, Path]:
-        """Return where the other workers of this node keep receipts, by the names under which they predict."""
-        settings = self._settings
-        base = settings.node.removesuffix(f"-{settings.worker}")
-        others = [number for number in range(1, settings.workers + 1) if settings.worker and number != settings.worker]
-        return {f"{base}-{number}": settings.shared / f"worker-{number}" / "receipts" for number in others}
+        front = self._server.front if fronted else self._embedded
+        if front is not None:
+            self._hot.attach(front)
 
     def _make_telemetry(self, activity: Activity, folder: NodeFolder) -> Telemetry:
         return Telemetry(
@@ -298,6 +300,8 @@ class InferenceApp:
             node=self._settings.node,
             receipts=self._evidence.recorder,
             shadows=self._shadows,
+            forwarder=self._upward.forwarding,
+            hedger=self._upward.hedging,
         )
         self._service = service = InferenceServicer(
             serving=self._serving,
@@ -327,9 +331,21 @@ class InferenceApp:
         )
         return service_handler(NODE, service, GetMessageClass, guard=guard(access, NODE_RULES))
 
+    def _make_artifacts(self, store: ContentStore, claims: Claims, registry: GrpcRegistry) -> Artifacts:
+        edge = self._edge
+        if edge is None:
+            return Artifacts(store, claims, registry)
+        return Artifacts(store, claims, edge.sources, room=edge.cache, mistaken=edge.sources.mistaken)
+
+    def _kept(self) -> None:
+        if self._edge is not None:
+            self._edge.wake()
+
     def _published(self) -> None:
         self._hot.refresh()  # what the snapshot let go is not held until the next request
         self._keeper.mark()
+        if self._edge is not None:
+            self._edge.published()
         if self._telemetry is None:  # otherwise it does so as soon as it has reported everything
             self._activity.fold()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from liam_core import oip as codec
 from neuralmesh import oip
 from neuralmesh_server.errors import NeuralMeshError
-from neuralmesh_server.inference.request import Caller, Input, Request, RequestedOutput
+from neuralmesh_server.inference.request import DIGEST_KEY, HOPS_KEY, Caller, Input, Request, RequestedOutput
 from neuralmesh_server.runtime.handlers import parse
 from neuralmesh_server.runtime.wire import text_field
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.serving import LoadedModel, Snapshot, VersionState
     from neuralmesh_server.inference.tensors import TensorSpec
 
-HOPS_KEY = "neuralmesh-hops"
-"""Metadata that says how many nodes passed a call on."""
 _HOPS_DIGITS = 4
 
 LARGE_BYTES = 64 * 1024
@@ -92,7 +90,13 @@ def caller(context: grpc.aio.ServicerContext) -> Caller:
         deadline=None if remaining is None else time.monotonic() + remaining,
         metadata=metadata,
         hops=int(hops) if hops is not None and hops.isdecimal() and len(hops) < _HOPS_DIGITS else 0,
+        digest=(metadata(DIGEST_KEY) or "") if entries else "",
     )
+
+
+def is_pinned(context: grpc.aio.ServicerContext) -> bool:
+    """Say whether a caller wants one digest to answer; see `caller`."""
+    return any(key == DIGEST_KEY for key, _ in context.invocation_metadata() or ())
 
 
 def _input(tensor: Any) -> Input:
@@ -108,12 +112,15 @@ def _parameter(value: Any) -> Parameter | None:
 
 
 def write_answer(
-    loaded: LoadedModel, request_id: str, outputs: Sequence[Output], parameters: Mapping[str, str]
+    loaded: LoadedModel, request_id: str, outputs: Sequence[Output], parameters: Mapping[str, str | int]
 ) -> bytes:
     """Return the ModelInferResponse's bytes; elements are always raw."""
     response = _RESPONSE(model_name=loaded.model, model_version=str(loaded.version), id=request_id)
     for name, value in parameters.items():
-        response.parameters[name].string_param = value
+        if isinstance(value, int):
+            response.parameters[name].int64_param = value
+        else:
+            response.parameters[name].string_param = value
     for output in outputs:
         response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
     # The raw contents are the message's last field, so they follow as they are, copied once.

@@ -3,7 +3,7 @@
 It knows the routes that need nothing but a version: no rollout, no queue, no kept payloads. What it does not answer is
 answered by `answering`, which knows everything; both give the same answers. A run that is foreseen but too long for the
 loop has a thread between the two halves of that call, where one is free at once. Belongs to the loop. A front that
-answers with the same routes in a thread of its own can be attached: it counts and keeps in blocks of its own.
+answers with the same routes in threads of its own can be attached: it counts and keeps in blocks of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 
 from liam_core import oip
 from neuralmesh_server.errors import NeuralMeshError
+from neuralmesh_server.inference.answering import STALE_SECONDS
 from neuralmesh_server.inference.backends.execution import foreseen_rows, quick_rows
 from neuralmesh_server.inference.evidence.receipts import Answerer, threshold
+from neuralmesh_server.inference.policy import Limits
 from neuralmesh_server.inference.tensors import DTYPES
 from neuralmesh_server.prediction_id import PREFIX
 
@@ -52,7 +54,9 @@ class _Prepared:
 
     Attributes:
         quick: Most rows of a request that runs on the loop; what has more, and not more than `rows`, runs in a thread.
+        apart: Most rows of a request that a worker of the front may run.
         origin: The route that it was made for, or made anew.
+        stale: Seconds of silence that its answers tell; 0 for none.
     """
 
     loaded: LoadedModel
@@ -62,16 +66,21 @@ class _Prepared:
     receipts: int
     quick: int
     rows: int
+    apart: int
     origin: Route
     route: oip.Route
     row: _Row | None
+    stale: int = 0
 
 
 class Front(Protocol):
     """What answers plain requests in a thread of its own, which never waits for the interpreter."""
 
-    def serve(self, codec: oip.Codec, table: oip.Table) -> None:
-        """Answer with these from now on, and keep them alive; those before are out of use when it returns."""
+    def serve(self, codec: oip.Codec, table: oip.Table, holding: object) -> None:
+        """Answer with these from now on, and keep them and what is `holding` for as long as they are in use.
+
+        That may be longer than until the next call of this, where a run goes on.
+        """
 
     def held(self) -> AbstractContextManager[None]:
         """Hold the thread off, between two requests: nothing that its codec writes changes. Not to be nested."""
@@ -87,19 +96,20 @@ class _Attached:
     table: oip.Table = field(default_factory=lambda: oip.Table({}))
 
     def serve(
-        self, routes: Mapping[tuple[str, str], oip.Route], stats: Mapping[int, oip.Stats], scratch_bytes: int
+        self, routes: Mapping[tuple[str, str], oip.Route], prepared: Mapping[int, _Prepared], scratch_bytes: int
     ) -> None:
-        """Have the front follow; `stats` says where each owner's routes count there."""
+        """Have the front follow, and hold the versions for as long as it counts in them."""
         if self.codec.scratch_bytes < scratch_bytes:
             with self.front.held():
                 self.codec.reserve(scratch_bytes)
         counted: dict[int, oip.Route] = {}
         for route in routes.values():
             if route.owner not in counted:
-                counted[route.owner] = route.counted_in(stats[route.owner])
+                stats = prepared[route.owner].loaded.activity.front_stats
+                counted[route.owner] = route.counted_in(stats)
         table = oip.Table({key: counted[route.owner] for key, route in routes.items()})
-        self.front.serve(self.codec, table)
-        self.table = table  # the one before lived until here
+        self.front.serve(self.codec, table, prepared)
+        self.table = table
 
 
 class Hot:
@@ -177,7 +187,7 @@ class Hot:
         if size > 0:
             answer: bytes = self._written[:size]
             return answer
-        return self._prepared[self._call.route.owner] if size == oip.BEGUN else None
+        return None if size == 0 else self._prepared[self._call.route.owner]  # BEGUN or LONG
 
     def refresh(self) -> None:
         """Follow the current snapshot, and let go what is not in it any more.
@@ -257,9 +267,8 @@ class Hot:
                 routes[key] = prepared[owner].route
         table = oip.Table(routes)
         if self._attached is not None:
-            stats = {owner: one.loaded.activity.front_stats for owner, one in prepared.items()}
-            self._attached.serve(routes, stats, self._codec.scratch_bytes)
-        # Versions are let go only here: what the front counted in one is there when its activity is folded.
+            self._attached.serve(routes, prepared, self._codec.scratch_bytes)
+        # Versions are let go only here, or by the front: what it counts in one is there when its activity is folded.
         self._table, self._prepared, self._snapshot = table, prepared, snapshot
         self._routes = self._table.block
 
@@ -283,12 +292,30 @@ class Hot:
         # What waits for a thread may be joined with others that do.
         aside = self._aside is not None and route.policy.batching is None
         rows = foreseen_rows(loaded) if aside else quick
+        # Whom a limit, or another version's share, may make wait, waits where both are obeyed.
+        free = route.policy.batching is None and route.policy.limits == Limits() and not route.shared
+        apart = foreseen_rows(loaded) if free else 0
+        stale = route.stale.seconds if route.stale is not None else 0
         held = self._prepared.get(loaded.activity.owner)
+        if held is not None and held.loaded is loaded and rows and held.stale != stale:
+            told = self._route(served, share, (rows, quick, apart), stale)
+            return replace(
+                held,
+                subject=served.subject,
+                receipts=share,
+                rows=rows,
+                apart=apart,
+                origin=route,
+                route=told,
+                stale=stale,
+            )
         if held is not None and held.loaded is loaded and rows:
-            if (held.subject, held.receipts, held.rows) == (served.subject, share, rows):
+            if (held.subject, held.receipts, held.rows, held.apart) == (served.subject, share, rows, apart):
                 return held if held.origin is route else replace(held, origin=route)
-            renewed = held.route.renewed(served.subject, share, rows)
-            return replace(held, subject=served.subject, receipts=share, rows=rows, origin=route, route=renewed)
+            renewed = held.route.renewed(served.subject, share, rows, apart)
+            return replace(
+                held, subject=served.subject, receipts=share, rows=rows, apart=apart, origin=route, route=renewed
+            )
         if not rows or not _is_servable(loaded):
             return None
         self._answerers[loaded.activity.owner] = Answerer(
@@ -300,23 +327,29 @@ class Hot:
             for spec in loaded.signature.inputs
         )
         outputs = _typed(loaded.signature.outputs)
-        made = self._route(served, share, rows)
-        return _Prepared(loaded, inputs, outputs, served.subject, share, quick, rows, route, made, _row(loaded))
+        made = self._route(served, share, (rows, quick, apart), stale)
+        return _Prepared(
+            loaded, inputs, outputs, served.subject, share, quick, rows, apart, route, made, _row(loaded), stale
+        )
 
-    def _route(self, served: Served, share: int, rows: int) -> oip.Route:
-        loaded = served.loaded
-        network = getattr(loaded.runner, "network", None) if loaded.run_raw is not None else None
-        if network is not None:
-            self._codec.reserve(network.scratch_bytes)
+    def _route(self, served: Served, share: int, rows: tuple[int, int, int], stale: int) -> oip.Route:
+        loaded, runner = served.loaded, _native(served.loaded)
+        told = {STALE_SECONDS: stale} if stale else {}
+        if runner is not None:
+            self._codec.reserve(runner.scratch_bytes)
+        # What the files say of the outputs is never less than what was declared.
+        signature = loaded.signature if runner is None else loaded.runner.signature
         return oip.Route(
             model=loaded.model,
             version=str(loaded.version),
-            parameters={"digest": loaded.digest, "node": self._node},
+            parameters={"digest": loaded.digest, "node": self._node, **told},
             inputs=_specs(loaded.signature.inputs),
-            outputs=_specs(loaded.signature.outputs),
-            network=network,
+            outputs=_specs(signature.outputs),
+            runner=runner,
             label=loaded.label_index,
-            max_rows=rows,
+            max_rows=rows[0],
+            direct_rows=rows[1],
+            apart_rows=rows[2],
             subject=served.subject,
             stats=loaded.activity.stats,
             owner=loaded.activity.owner,
@@ -335,6 +368,13 @@ def _inputs(prepared: _Prepared, call: Any, data: bytes) -> dict[str, NDArray[An
         array: NDArray[Any] = np.ndarray(whole, dtype, data, tensors[given[index]].raw.at)
         inputs[name] = array if array.flags.aligned else array.copy()
     return inputs
+
+
+def _native(loaded: LoadedModel) -> oip.Runner | None:
+    """Return what runs a version in C, if its outputs are the signature's in order."""
+    runner: oip.Runner | None = getattr(loaded.runner, "native", None)
+    names = [[spec.name for spec in one.outputs] for one in (loaded.signature, loaded.runner.signature)]
+    return runner if names[0] == names[1] else None
 
 
 def _row(loaded: LoadedModel) -> _Row | None:

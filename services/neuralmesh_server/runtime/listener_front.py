@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ GREETING_SECONDS = 10.0
 FAREWELL_SECONDS = 0.5
 """How long connections may take, when all calls are done, to read what was sent."""
 BACKLOG = 1024
+MAX_WORKERS = 4
+"""Threads of the front for runs that are too long for its own, as far as there are processors."""
+MAX_WAITING = 64
+"""Calls that wait for one of these; what finds no place waits where all wait, in the order of its priority."""
 
 _WILDCARDS = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - names of what settings permit
 _NO_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -82,7 +87,15 @@ class FrontListener:
         self._settings = settings
         try:
             self.front = Front(
-                Limits(MAX_MESSAGE_BYTES, MAX_HELD_BYTES, MAX_CONNECTION_BYTES, MAX_STREAMS, GREETING_SECONDS)
+                Limits(
+                    MAX_MESSAGE_BYTES,
+                    MAX_HELD_BYTES,
+                    MAX_CONNECTION_BYTES,
+                    MAX_STREAMS,
+                    GREETING_SECONDS,
+                    workers=min(os.cpu_count() or 1, MAX_WORKERS),
+                    waiting=MAX_WAITING,
+                )
             )
         except OSError as error:
             raise SettingsError(f"cannot listen: {error.args[0]}") from error
@@ -164,6 +177,8 @@ class FrontListener:
         kind = event.kind
         if kind == EventKind.CALL:
             self._begin(event)
+        elif kind == EventKind.RETIRED:
+            self.front.retire()
         elif kind == EventKind.IDLE:
             self._idle.set()
         else:

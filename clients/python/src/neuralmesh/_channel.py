@@ -52,7 +52,7 @@ def channel_options(service: ServiceDescriptor, address: str) -> list[tuple[str,
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5_000),  # in spite of its name, how long an attempt to connect may take
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.max_reconnect_backoff_ms", 400),  # an edge node is to be back within a second of its line
         # A channel of its own for each client: closing one client must not disturb another's connection state.
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_retries", 1),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from liam_core import BinaryNetwork, ModelFormatError, capabilities
+from liam_core.oip import Runner
 from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.inference.backends.backend import LoadError
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
@@ -37,7 +38,7 @@ class LiamModel:
     """A binary network; see neuralmesh_server.inference.backends.backend.Model.
 
     Attributes:
-        network: What the codec runs by itself.
+        native: What runs it without the interpreter.
     """
 
     exact: str = "bits"
@@ -47,7 +48,7 @@ class LiamModel:
     ragged: frozenset[str] = frozenset()
 
     def __init__(self, network: BinaryNetwork) -> None:
-        self.network = network
+        self.native = Runner.of_network(network)
         self.signature = signature(network.describe())
         self.run_raw = network.run_bytes
         self._run = network.run

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from liam_core import BinaryIndex
 from liam_core.index import StoppedError
+from liam_core.oip import Runner
 from neuralmesh_server.inference.backends.ending import EndedError
 from neuralmesh_server.inference.backends.liam import open_file, refused, signature
 
@@ -22,7 +23,11 @@ KIND = "liam.binary_index"
 
 
 class IndexModel:
-    """A binary index; see neuralmesh_server.inference.backends.backend.Model."""
+    """A binary index; see neuralmesh_server.inference.backends.backend.Model.
+
+    Attributes:
+        native: What runs it without the interpreter; None for one with a radius or rescoring.
+    """
 
     exact: str = "bits"
     predictable_cost: bool
@@ -36,6 +41,7 @@ class IndexModel:
         self.ragged = frozenset(said["ragged"])
         # A search looks at every code, whatever the query is; but how many are within a radius, nobody knows before.
         self.predictable_cost = not self.ragged
+        self.native = Runner.of_index(index)
         self._run = index.run
         self._input = self.signature.inputs[0].name
         self._outputs = [spec.name for spec in self.signature.outputs]

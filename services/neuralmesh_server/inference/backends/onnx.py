@@ -7,33 +7,29 @@ served from the version's own files or refused.
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import platform
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from liam_core import capabilities
 from neuralmesh_server.errors import InternalError, InvalidArgumentError
 from neuralmesh_server.inference.backends.backend import LoadError
 from neuralmesh_server.inference.backends.ending import EndedError
+from neuralmesh_server.inference.backends.onnx_build import KIND, PROVIDER
 from neuralmesh_server.inference.backends.onnx_cost import is_predictable, is_repeatable
 from neuralmesh_server.inference.backends.onnx_scan import ScanError, scan
 from neuralmesh_server.inference.tensors import DTYPES, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from neuralmesh_server.inference.backends.backend import Upstream
     from neuralmesh_server.inference.backends.ending import Ending
 
-KIND = "onnx"
-PROVIDER = "CPUExecutionProvider"
 BOUND_BYTES = 1 << 14
 """Most bytes of the inputs and outputs of a row that runs on memory that is kept."""
 _BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
@@ -73,26 +69,6 @@ _DATATYPES = {
     "tensor(bfloat16)": "BF16",
     "tensor(string)": "BYTES",
 }
-
-
-def runtime() -> str:
-    """Return what runs versions of this kind here: the same text stands for the same bits on the same inputs.
-
-    onnxruntime chooses its kernels by the processor's features, so they are part of it.
-    """
-    features = hashlib.sha256(" ".join(_cpu_features()).encode()).hexdigest()[:12]
-    machine = f"{platform.machine()} {capabilities().level} {features}"
-    return f"onnxruntime {onnxruntime.__version__} {PROVIDER} {machine}"
-
-
-def _cpu_features() -> list[str]:
-    """Return the processor's features as the system lists them, in order; nothing where it lists none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
-    listed = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
-    return sorted(next(listed, []))
 
 
 class BoundRun:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.inference.evidence.recorder import Recorder
     from neuralmesh_server.inference.evidence.rerun import Rerun
-    from neuralmesh_server.inference.holding.replica import VersionRecord
+    from neuralmesh_server.inference.holding.records import VersionRecord
     from neuralmesh_server.inference.request import Caller, Request
     from neuralmesh_server.inference.serving import LoadedModel
     from neuralmesh_server.inference.tensors import Signature

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neuralmesh_server.errors import NeuralMeshError
-    from neuralmesh_server.inference.holding.replica import Replica, VersionRecord
+    from neuralmesh_server.inference.holding.records import VersionRecord
+    from neuralmesh_server.inference.holding.replica import Replica
     from neuralmesh_server.inference.request import Caller, Request
     from neuralmesh_server.inference.serving import LoadedModel
     from neuralmesh_server.inference.traffic.lanes import Result

@@ -8,21 +8,21 @@ again.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
 import structlog
 
-from neuralmesh_server.errors import DataLossError
+from neuralmesh_server.errors import DataLossError, FailedPreconditionError
 from neuralmesh_server.inference.links import LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
 
-    from neuralmesh_server.inference.holding.replica import FileRecord, VersionRecord
-    from neuralmesh_server.inference.links import RegistryLink
+    from neuralmesh_server.inference.holding.records import FileRecord, VersionRecord
 
 log = structlog.get_logger()
 
@@ -65,13 +65,45 @@ class Claims(Protocol):
         """Hold an artifact's claim; waits while another process holds it."""
 
 
-class Artifacts:
-    """The store, filled from the registry as needed."""
+class Source(Protocol):
+    """Where artifacts come from."""
 
-    def __init__(self, store: ArtifactStore, claims: Claims, registry: RegistryLink) -> None:
+    def download(self, digest: str, offset: int) -> AsyncIterator[bytes]:
+        """Yield an artifact's bytes from an offset on; raises LinkError."""
+
+
+class Room(Protocol):
+    """Who keeps files and makes room for them."""
+
+    def hold(self, files: Iterable[FileRecord]) -> AbstractAsyncContextManager[None]:
+        """Have room for files, and keep them within the block; raises STORAGE_FULL."""
+
+
+class Artifacts:
+    """The store, filled from a source as needed.
+
+    Args:
+        store: The artifacts.
+        claims: Those of other processes on the same store.
+        source: Where they come from.
+        room: Who makes room for them; None where there is no budget.
+        mistaken: Told of bytes that were not the artifact; returns whether the source may give others.
+    """
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        claims: Claims,
+        source: Source,
+        *,
+        room: Room | None = None,
+        mistaken: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._store = store
         self._claims = claims
-        self._registry = registry
+        self._source = source
+        self._room = room
+        self._mistaken = mistaken
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def files(self, record: VersionRecord) -> dict[str, Path]:
@@ -82,14 +114,20 @@ class Artifacts:
             NeuralMeshError: DIGEST_MISMATCH, STORAGE_FULL.
             OSError: The disk failed.
         """
-        return {file.path: await self._file(file) for file in record.files}
+        async with nullcontext() if self._room is None else self._room.hold(record.files):
+            return {file.path: await self._file(file) for file in record.files}
 
     async def _file(self, file: FileRecord) -> Path:
         # Versions may share files, and a store takes an artifact from one writer only.
         lock = self._locks.setdefault(file.digest, asyncio.Lock())
         async with lock, self._claims.claim(file.digest):
             if not await asyncio.to_thread(self._is_sound, file.digest):
-                await self._download(file)
+                try:
+                    await self._download(file)
+                except FailedPreconditionError:
+                    if not self._mistaken(file.digest):
+                        raise
+                    await self._download(file)
             return self._store.path(file.digest)
 
     def _is_sound(self, digest: str) -> bool:
@@ -105,14 +143,14 @@ class Artifacts:
     async def _download(self, file: FileRecord) -> None:
         with await asyncio.to_thread(self._store.open_upload, file.digest, file.size) as upload:
             if upload.offset < file.size:
-                async for data in _steadily(self._registry.download(file.digest, upload.offset), file.path):
+                async for data in steadily(self._source.download(file.digest, upload.offset), file.path):
                     await asyncio.to_thread(upload.write, data)
             await asyncio.to_thread(upload.finish)
 
 
-async def _steadily(pieces: AsyncIterator[bytes], path: str) -> AsyncIterator[bytes]:
-    """Yield the pieces of a download; raises LinkError when none comes for too long."""
-    seconds = STALL_SECONDS
+async def steadily(pieces: AsyncIterator[bytes], what: str, seconds: float = 0.0) -> AsyncIterator[bytes]:
+    """Yield the pieces of a download; raises LinkError when none comes for too long, 0 for `STALL_SECONDS`."""
+    seconds = seconds or STALL_SECONDS
     try:
         while True:
             async with asyncio.timeout(seconds):
@@ -121,5 +159,5 @@ async def _steadily(pieces: AsyncIterator[bytes], path: str) -> AsyncIterator[by
                 return
             yield piece
     except TimeoutError as error:
-        why = f"{path}: nothing came for {seconds:g} seconds"
+        why = f"{what}: nothing came for {seconds:g} seconds"
         raise LinkError("PEER_UNREACHABLE", why, unreachable=True) from error

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from neuralmesh.registry.v1 import resources_pb2 as pb
 from neuralmesh_server import names
-from neuralmesh_server.inference.holding.replica import (
-    AliasMove,
+from neuralmesh_server.inference.holding.records import (
     AliasRecord,
-    Change,
     FileRecord,
     ModelRecord,
     PolicyRecord,
-    SnapshotPart,
-    Step,
     VersionRecord,
     alias_record,
 )
+from neuralmesh_server.inference.holding.replica import AliasMove, Change, SnapshotPart, Step
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -39,34 +36,36 @@ def step(response: Any) -> Step:
 
 def _part(snapshot: Any) -> SnapshotPart:
     return SnapshotPart(
-        models=tuple(_model(model) for model in snapshot.models),
-        versions=tuple(_version(version) for version in snapshot.versions),
-        aliases=tuple(_alias(alias) for alias in snapshot.aliases),
+        models=tuple(model_record(model) for model in snapshot.models),
+        versions=tuple(version_record(version) for version in snapshot.versions),
+        aliases=tuple(read_alias(alias) for alias in snapshot.aliases),
         first=snapshot.first,
         last=snapshot.last,
-        policies=tuple(_policy(model.name, model.policy) for model in snapshot.models if model.HasField("policy")),
+        policies=tuple(policy_record(one.name, one.policy) for one in snapshot.models if one.HasField("policy")),
     )
 
 
 def _change(event: Any) -> Change:
     kind = event.WhichOneof("change")
     if kind == "model_created":
-        return _model(event.model_created.model)
+        return model_record(event.model_created.model)
     if kind == "version_created":
-        return _version(event.version_created.version)
+        return version_record(event.version_created.version)
     if kind == "alias_moved":
         return _move(event.alias_moved, event.revision)
     if kind == "model_policy_changed":
-        return _policy(event.model_policy_changed.model, event.model_policy_changed.after)
+        return policy_record(event.model_policy_changed.model, event.model_policy_changed.after)
     # Nodes, protections, and whatever a newer registry adds: if it changes the state, the digest will say so.
     return None
 
 
-def _model(model: Any) -> ModelRecord:
+def model_record(model: Any) -> ModelRecord:
+    """Return a Model's record."""
     return ModelRecord(names.parse_model_name(model.name), model.uid)
 
 
-def _version(version: Any) -> VersionRecord:
+def version_record(version: Any) -> VersionRecord:
+    """Return a Version's record."""
     model, number = names.parse_version_name(version.name)
     return VersionRecord(
         model=model,
@@ -88,7 +87,8 @@ def _specs(specs: Any) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(spec.name, spec.datatype, tuple(spec.shape)) for spec in specs)
 
 
-def _alias(alias: Any) -> AliasRecord:
+def read_alias(alias: Any) -> AliasRecord:
+    """Return an Alias's record."""
     model, name = names.parse_alias_name(alias.name)
     return alias_record(model, name, _state(alias.state), alias.revision, tuple(alias.rollback_versions))
 
@@ -106,7 +106,7 @@ def _move(moved: Any, revision: int) -> AliasMove:
     )
 
 
-def _policy(name: str, policy: Any) -> PolicyRecord:
+def policy_record(name: str, policy: Any) -> PolicyRecord:
     """Return the policy as it stands in the digest: only the parts that are set have a key."""
     fact: dict[str, canonical.Fact] = {}
     if policy.HasField("receipts"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from neuralmesh_server.inference.holding.replica import DivergedError
+from neuralmesh_server.inference.holding.records import DivergedError
 from neuralmesh_server.inference.links import LinkError
 from neuralmesh_server.settings import SettingsError
 
@@ -63,6 +63,11 @@ class Follower:
         self._connected = False
         self._last_reason = ""
         self._need_snapshot = replica.revision == 0 or replica.outdated
+
+    @property
+    def connected(self) -> bool:
+        """True while the registry is followed."""
+        return self._connected
 
     async def run(self) -> None:
         """Follow until cancelled.
@@ -151,6 +156,10 @@ class Keeper:
         replica: What is kept.
         effective: The version that answers each alias, by model and alias.
         pause: Seconds until a write that failed is tried again.
+        saved: Called after each write, on the loop.
+
+    Attributes:
+        kept: Revision and digest of the state that is on the disk.
     """
 
     def __init__(
@@ -160,13 +169,16 @@ class Keeper:
         effective: Callable[[], Mapping[tuple[str, str], int]],
         *,
         pause: float = KEEP_AGAIN_SECONDS,
+        saved: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._replica = replica
         self._effective = effective
         self._pause = pause
+        self._on_saved = saved
         self._dirty = asyncio.Event()
-        self._kept = b""
+        self._content = b""
+        self.kept = (0, b"")
 
     def mark(self) -> None:
         """Take note that there may be something new to keep."""
@@ -183,13 +195,15 @@ class Keeper:
     async def keep(self) -> bool:
         """Write now, unless nothing is new; returns whether the newest state is kept."""
         self._dirty.clear()
+        state = (self._replica.revision, self._replica.digest())
         content = self._store.encode(self._replica, self._effective())
-        if content == self._kept:
+        if content == self._content:
             return True
         try:
             await asyncio.to_thread(self._store.save, content)
         except OSError as error:
             log.warning("replica_not_kept", why=str(error))
             return False
-        self._kept = content
+        self._content, self.kept = content, state
+        self._on_saved()
         return True

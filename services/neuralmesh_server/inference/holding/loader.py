@@ -19,7 +19,8 @@ from neuralmesh_server.inference.backends.backend import LoadError, NotYetError
 from neuralmesh_server.inference.holding import wanted
 from neuralmesh_server.inference.holding.opening import Opening
 from neuralmesh_server.inference.links import LinkError, LoadedReport
-from neuralmesh_server.inference.serving import LOADING, UNAVAILABLE, LoadedModel, VersionState, publish
+from neuralmesh_server.inference.publishing import publish
+from neuralmesh_server.inference.serving import LOADING, UNAVAILABLE, LoadedModel, VersionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.inference.backends.backend import Backend
     from neuralmesh_server.inference.holding.artifacts import Artifacts
-    from neuralmesh_server.inference.holding.replica import Replica, VersionRecord
+    from neuralmesh_server.inference.holding.records import VersionRecord
+    from neuralmesh_server.inference.holding.replica import Replica
     from neuralmesh_server.inference.reporting.activity import Activity
-    from neuralmesh_server.inference.serving import Serving
+    from neuralmesh_server.inference.serving import Serving, Stale
 
 log = structlog.get_logger()
 
@@ -78,6 +80,7 @@ class Loader:
         keep_newest: How many of the newest versions of a model are held beside those that aliases call for.
         effective: The version that answered for each alias when the process last ran.
         unloaded: Models that this node leaves alone.
+        stale: Returns the models for which the state may be too old.
         published: Called after each new snapshot.
 
     Attributes:
@@ -100,6 +103,7 @@ class Loader:
         effective: Mapping[tuple[str, str], int],
         published: Callable[[], None],
         unloaded: Collection[str] = (),
+        stale: Callable[[], Mapping[str, Stale]] = dict,
     ) -> None:
         self._replica = replica
         self._serving = serving
@@ -108,6 +112,7 @@ class Loader:
         )
         self._keep_newest = keep_newest
         self._published = published
+        self._stale = stale
         self._loaded: dict[Key, LoadedModel] = {}
         self._tasks: dict[Key, _Load] = {}
         self._failures: dict[Key, _Failure] = {}
@@ -132,6 +137,11 @@ class Loader:
         self._targets = targets
         self._publish()
         self._wake.set()
+
+    def refresh(self) -> None:
+        """Publish again what is held: what routes say of themselves has changed."""
+        if self._known_at is not None:
+            self._publish()
 
     def retry(self) -> None:
         """Try again now what could not be fetched: the registry is back."""
@@ -265,7 +275,9 @@ class Loader:
         for key in self._replica.versions if self.unloaded else ():
             if key[0] in self.unloaded:
                 states[key] = VersionState(UNAVAILABLE, UNLOADED)
-        snapshot = publish(self._replica, self._loaded, states, self.effective, self._serving.current)
+        snapshot = publish(
+            self._replica, self._loaded, states, self.effective, self._serving.current, stale=self._stale()
+        )
         held = {key: version for key, version in self.effective.items() if key in snapshot.targets}
         self.effective = held | dict(snapshot.aliases)
         meanings = {name: self._meaning(name[0], version) for name, version in self.effective.items()}

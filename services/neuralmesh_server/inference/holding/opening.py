@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.backends.backend import Backend, Model
     from neuralmesh_server.inference.backends.ending import Ending
     from neuralmesh_server.inference.holding.artifacts import Artifacts
-    from neuralmesh_server.inference.holding.replica import VersionRecord
+    from neuralmesh_server.inference.holding.records import VersionRecord
     from neuralmesh_server.inference.reporting.activity import Activity
 
 OPEN_AT_ONCE = 2

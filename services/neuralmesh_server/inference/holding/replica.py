@@ -1,114 +1,32 @@
 """What the registry says, held by the node: models, versions, aliases and policies at one revision, proved by a digest.
 
 A replica follows steps and says at once when it does not hold what the registry holds. It loads nothing and serves
-nothing; `loader` and `serving` read it.
+nothing; `loader` and `serving` read it. Beside what the digest proves it may carry versions that still answer though
+the registry has gone on without them, and aliases that somebody set aside on this node.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from neuralmesh_server import canonical, state_digest
 from neuralmesh_server.inference import policy
+from neuralmesh_server.inference.holding.records import (
+    AliasRecord,
+    DivergedError,
+    ModelRecord,
+    PolicyRecord,
+    StalenessRecord,
+    VersionRecord,
+    alias_record,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from neuralmesh_server.inference.tensors import Signature
+    from collections.abc import Collection, Mapping
 
 MAX_ROLLBACK = 100
 """How many versions below an alias are kept, as many as the registry lists."""
-
-
-class DivergedError(Exception):
-    """The replica does not hold what the registry holds at its revision."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRecord:
-    """A model and its number."""
-
-    name: str
-    uid: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """A file of a version: path in the manifest, size in bytes, digest."""
-
-    path: str
-    size: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRecord:
-    """A version; `signature` is None when the pusher did not say, `batching_exact` when it must never be batched."""
-
-    model: str
-    version: int
-    digest: str
-    kind: str
-    files: tuple[FileRecord, ...]
-    signature: Signature | None
-    size_bytes: int
-    batching_exact: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """Another version beside the stable one, and its share in parts per million."""
-
-    version: int
-    share_ppm: int
-
-
-class StickySource(IntEnum):
-    """Where the value that decides a request's arm is read, by the contract's numbers."""
-
-    PARAMETER = 1
-    METADATA = 2
-    REQUEST_ID = 3
-
-
-@dataclass(frozen=True, slots=True)
-class StickyKey:
-    """Which value of a request decides its arm; `key` is empty for the request's id."""
-
-    source: StickySource
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class AliasRecord:
-    """An alias.
-
-    Attributes:
-        version: The version that answers, the stable arm.
-        revision: Revision of the last move.
-        state: All that it says, as it stands in the state digest.
-        below: Versions that rollback would go through, nearest first.
-        canary: The arm that gets a share of the units, None for none.
-        shadow: The arm that gets copies, None for none.
-        sticky: What decides the arm, None for the request's id.
-    """
-
-    model: str
-    alias: str
-    version: int
-    revision: int
-    state: canonical.Fact
-    below: tuple[int, ...]
-    canary: Arm | None = None
-    shadow: Arm | None = None
-    sticky: StickyKey | None = None
-
-    def versions(self) -> tuple[int, ...]:
-        """Return the versions that the alias needs: the stable one, then the canary's and the shadow's."""
-        arms = (arm.version for arm in (self.canary, self.shadow) if arm is not None)
-        return tuple(dict.fromkeys((self.version, *arms)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +40,6 @@ class AliasMove:
     version: int
     state: Mapping[str, canonical.Fact]
     revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyRecord:
-    """A model's policy as it stands in the state digest; see `policy.read`."""
-
-    model: str
-    policy: Mapping[str, canonical.Fact]
 
 
 Change: TypeAlias = "ModelRecord | VersionRecord | AliasMove | PolicyRecord | None"
@@ -146,6 +56,7 @@ class SnapshotPart:
     first: bool
     last: bool
     policies: tuple[PolicyRecord, ...] = ()
+    staleness: tuple[StalenessRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +76,8 @@ class _Tables:
     aliases: dict[tuple[str, str], AliasRecord] = field(default_factory=dict)
     policies: dict[str, policy.ModelPolicy] = field(default_factory=dict)
     policy_records: dict[str, PolicyRecord] = field(default_factory=dict)
+    staleness: dict[str, StalenessRecord] = field(default_factory=dict)
+    carried: set[tuple[str, int]] = field(default_factory=set)
     digest: state_digest.StateDigest = field(default_factory=state_digest.StateDigest)
 
     def add_model(self, record: ModelRecord) -> None:
@@ -190,6 +103,10 @@ class _Tables:
         self.policies[record.model] = policy.read(record.policy)
         self.digest.add(_policy_entry(record))
 
+    def add_staleness(self, record: StalenessRecord) -> None:
+        self.staleness[record.model] = record
+        self.digest.add(state_digest.staleness_entry(record.model, record.action, record.after_seconds))
+
 
 class Replica:
     """The registry's state at `revision`; revision 0 is the empty registry, or nothing known yet.
@@ -203,6 +120,7 @@ class Replica:
         self.outdated = False
         self._tables = _Tables()
         self._incoming: _Tables | None = None
+        self._aside: dict[tuple[str, str], int] = {}
 
     @property
     def models(self) -> dict[str, ModelRecord]:
@@ -211,12 +129,24 @@ class Replica:
 
     @property
     def versions(self) -> dict[tuple[str, int], VersionRecord]:
-        """Versions by model and number."""
+        """Versions by model and number, those that are only carried among them."""
         return self._tables.versions
 
     @property
+    def carried(self) -> frozenset[tuple[str, int]]:
+        """Versions that the registry's state has no more."""
+        return frozenset(self._tables.carried)
+
+    @property
     def aliases(self) -> dict[tuple[str, str], AliasRecord]:
-        """Aliases by model and name."""
+        """Aliases by model and name, as this node takes them: those that are set aside name another version."""
+        if not self._aside:
+            return self._tables.aliases
+        return {key: self._moved_here(key, record) for key, record in self._tables.aliases.items()}
+
+    @property
+    def alias_records(self) -> dict[tuple[str, str], AliasRecord]:
+        """Aliases as the registry says them, which is how they stand in the digest."""
         return self._tables.aliases
 
     @property
@@ -228,6 +158,11 @@ class Replica:
     def policy_records(self) -> dict[str, PolicyRecord]:
         """The same policies as they stand in the digest."""
         return self._tables.policy_records
+
+    @property
+    def staleness(self) -> dict[str, StalenessRecord]:
+        """What holds of a model when the registry is silent for long; a model without it has none here."""
+        return self._tables.staleness
 
     def digest(self) -> bytes:
         """Return the state's digest, 32 bytes."""
@@ -251,6 +186,37 @@ class Replica:
         self._check(step)
         return self.revision != before
 
+    def advance(self, revision: int, digest: bytes) -> None:
+        """Take note that the state is the same at a higher revision; raises DivergedError when it is another."""
+        if digest != self.digest():
+            raise DivergedError(f"the state of revision {revision} does not have its digest")
+        self.revision = revision
+
+    def carry(self, records: Collection[VersionRecord]) -> None:
+        """Hold versions beside the state, those that are not in it and whose model is."""
+        for record in records:
+            key = (record.model, record.version)
+            if record.model in self._tables.models and key not in self._tables.versions:
+                self._tables.versions[key] = record
+                self._tables.carried.add(key)
+
+    def release(self, kept: Collection[tuple[str, int]]) -> None:
+        """Let go the carried versions that are not among these."""
+        for key in self._tables.carried - set(kept):
+            self._tables.carried.discard(key)
+            del self._tables.versions[key]
+
+    def set_aside(self, moves: Mapping[tuple[str, str], int]) -> None:
+        """Have aliases name other versions on this node, these and no others."""
+        self._aside = dict(moves)
+
+    def _moved_here(self, key: tuple[str, str], record: AliasRecord) -> AliasRecord:
+        version = self._aside.get(key)
+        if version is None or (key[0], version) not in self.versions:
+            return record
+        below = (record.version, *(one for one in record.below if one != version))
+        return replace(record, version=version, state={"version": version}, below=below, canary=None, shadow=None)
+
     def _take(self, part: SnapshotPart, step: Step) -> bool:
         if part.first:
             self._incoming = _Tables()
@@ -265,6 +231,8 @@ class Replica:
             incoming.put_alias(alias)
         for record in part.policies:
             incoming.put_policy(record)
+        for staleness in part.staleness:
+            incoming.add_staleness(staleness)
         if not part.last:
             return False
         if step.digest and incoming.digest.value() != step.digest:
@@ -299,40 +267,6 @@ class Replica:
         else:
             raise DivergedError(f"alias {move.model}/{move.alias} went back to a version that was not below it")
         return alias_record(move.model, move.alias, move.state, move.revision, below)
-
-
-def alias_record(
-    model: str, alias: str, state: Mapping[str, Any], revision: int, below: tuple[int, ...]
-) -> AliasRecord:
-    """Return the record of an alias from its state as it stands in the digest: only what is set has a key.
-
-    Raises:
-        DivergedError: A newer registry reads sticky keys where this node cannot.
-    """
-    return AliasRecord(
-        model=model,
-        alias=alias,
-        version=state["version"],
-        revision=revision,
-        state=dict(state),
-        below=below,
-        canary=_arm(state.get("canary")),
-        shadow=_arm(state.get("shadow")),
-        sticky=_sticky(state.get("sticky_key")),
-    )
-
-
-def _sticky(state: Mapping[str, Any] | None) -> StickyKey | None:
-    if state is None:
-        return None
-    try:
-        return StickyKey(StickySource(state["source"]), state["key"])
-    except ValueError:
-        raise DivergedError(f"this node knows no source {state['source']} of sticky keys") from None
-
-
-def _arm(state: Mapping[str, Any] | None) -> Arm | None:
-    return None if state is None else Arm(state["version"], state["share_ppm"])
 
 
 def _policy_entry(record: PolicyRecord) -> canonical.Fact:

@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from neuralmesh_server.inference.holding.replica import (
+from neuralmesh_server.inference.holding.records import (
     AliasRecord,
     DivergedError,
     FileRecord,
     ModelRecord,
     PolicyRecord,
-    Replica,
-    SnapshotPart,
-    Step,
+    StalenessRecord,
     VersionRecord,
     alias_record,
 )
+from neuralmesh_server.inference.holding.replica import Replica, SnapshotPart, Step
 from neuralmesh_server.inference.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ class ReplicaFile:
         try:
             stored = json.loads(self._path.read_bytes())
             replica.apply(_read_step(stored))
+            replica.carry([_read_version(item) for item in stored.get("carried", ())])
             replica.outdated = stored["format"] != FORMAT
             return replica, {(item["model"], item["alias"]): item["version"] for item in stored["effective"]}
         except FileNotFoundError:
@@ -83,10 +83,15 @@ def _encode(replica: Replica, effective: Mapping[tuple[str, str], int]) -> bytes
             "revision": replica.revision,
             "digest": replica.digest().hex(),
             "models": [{"name": record.name, "uid": record.uid} for record in replica.models.values()],
-            "versions": [_version(record) for record in replica.versions.values()],
-            "aliases": [_alias(record) for record in replica.aliases.values()],
+            "versions": [_version(record) for key, record in replica.versions.items() if key not in replica.carried],
+            "carried": [_version(replica.versions[key]) for key in sorted(replica.carried)],
+            "aliases": [_alias(record) for record in replica.alias_records.values()],
             "policies": [
                 {"model": record.model, "policy": dict(record.policy)} for record in replica.policy_records.values()
+            ],
+            "staleness": [
+                {"model": record.model, "action": record.action, "after_seconds": record.after_seconds}
+                for record in replica.staleness.values()
             ],
             "effective": [
                 {"model": model, "alias": alias, "version": version} for (model, alias), version in effective.items()
@@ -140,6 +145,10 @@ def _read_step(stored: dict[str, Any]) -> Step:
         first=True,
         last=True,
         policies=tuple(PolicyRecord(item["model"], item["policy"]) for item in stored.get("policies", ())),
+        staleness=tuple(
+            StalenessRecord(item["model"], item["action"], item["after_seconds"])
+            for item in stored.get("staleness", ())
+        ),
     )
     return Step(stored["revision"], bytes.fromhex(stored["digest"]), part)
 

@@ -2,9 +2,9 @@
 
 Counters outlive the version they count: of one that nobody holds any more the sums stay, to which a later load adds.
 Counters stand in blocks of plain memory (`oip_stats` in native/include/oip.h), because most requests are answered and
-counted in C. Two threads do that, the event loop's and that of the native front, each in blocks of its own: nothing is
-locked, and sums are of both. Everything else here belongs to the loop, which may read the front's blocks at any time;
-for what has to be consistent, and before it empties them, it holds the front off.
+counted in C. Two do that, the event loop and the native front, whose threads take turns, each in blocks of its own:
+nothing is locked here, and sums are of both. Everything else belongs to the loop, which may read the front's blocks at
+any time; for what has to be consistent, and before it empties them, it holds the front off.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class VersionActivity:
 
     Attributes:
         stats: The block in which the loop counts.
-        front_stats: The block in which the front's thread counts.
+        front_stats: The block in which the front counts.
         owner: Number of this activity among all, as labels in C know it.
         latency: Latencies of answered requests in seconds since telemetry last took them.
         batches: Runs of joined requests and their nanoseconds, by the rows of the batch; of this process alone.
@@ -243,7 +243,8 @@ class Activity:
         """Keep of versions that were held and are not any more the sums alone; returns their owners' numbers.
 
         Latencies, errors and labels that nobody has taken are lost. The front counts in none of these versions: a
-        snapshot that has a version holds it, and the front has followed each snapshot before the loop goes on.
+        snapshot that has a version holds it, the front has followed each snapshot before the loop goes on, and it
+        holds what its workers still run.
         """
         owners = []
         for key, one in list(self._versions.items()):

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -31,8 +31,8 @@ log = structlog.get_logger()
 FAREWELL_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
-MOST_CARRIED = 16
-"""Most deltas of earlier processes that are carried on; the oldest are given up."""
+SPOOL_BYTES = 8 * 1024 * 1024
+"""Most bytes of undelivered deltas that are kept; the oldest are given up, and counted."""
 
 
 @dataclass(slots=True)
@@ -69,6 +69,10 @@ class Telemetry:
         rollouts: What the arms of rollouts did; taken from it.
         lost_receipts: Says how many receipts were lost since the process began.
         held: Holds off whoever else counts in the activity's blocks, so that a delta is of one moment.
+        spool_bytes: Most bytes of undelivered deltas that are kept.
+
+    Attributes:
+        given_up: Deltas that were given up for want of room since the process began.
     """
 
     def __init__(
@@ -84,11 +88,16 @@ class Telemetry:
         rollouts: RolloutActivity | None = None,
         lost_receipts: Callable[[], int] = lambda: 0,
         held: Callable[[], AbstractContextManager[None]] = nullcontext,
+        spool_bytes: int = SPOOL_BYTES,
     ) -> None:
         self._metrics = metrics
         self._spool = spool
-        self._carried = spool.load()[-MOST_CARRIED:]
+        self._spool_bytes = spool_bytes
+        self._carried = spool.load()
         self._spooled = bool(self._carried)
+        self._kept: tuple[int, Delta | None, Delta] | None = None
+        self.given_up = 0
+        self._give_up()
         self._activity = activity
         self._epoch_ms = epoch_ms
         self._interval = interval
@@ -123,7 +132,7 @@ class Telemetry:
                 await self._deliver(last)
         except TimeoutError:
             log.warning("telemetry_kept", why="the metrics service could not be reached in time")
-            await self._save([*self._undelivered(), last])
+            await self._save(last)
         else:
             self._spool.clear()
 
@@ -146,27 +155,43 @@ class Telemetry:
             late = self._waiting is not None and time.monotonic() - self._waiting_since > self._interval / 2
             if late or self._carried:
                 preview = self._next(final=False, sequence=self._next_sequence(), take=False)
-                await self._save([*self._undelivered(), self._metrics.encode(preview)])
+                # While nothing happens nothing is written, however long the line is cut.
+                kept = (len(self._carried), self._waiting, replace(preview, uptime_seconds=0.0))
+                if kept != self._kept and await self._save(self._metrics.encode(preview)):
+                    self._kept = kept
             elif self._spooled:
                 self._spool.clear()
-                self._spooled = False
+                self._spooled, self._kept = False, None
 
-    async def _save(self, deltas: Sequence[bytes]) -> None:
+    async def _save(self, last: bytes) -> bool:
+        """Keep everything that is not delivered, and what comes after it; returns whether it is kept."""
+        waiting = [] if self._waiting is None else [self._metrics.encode(self._waiting)]
+        self._give_up(sum(map(len, waiting)) + len(last))
         try:
-            await asyncio.to_thread(self._spool.save, deltas)
+            await asyncio.to_thread(self._spool.save, [*self._carried, *waiting, last])
         except OSError as error:
             log.warning("telemetry_not_kept", why=str(error))
-            return
+            return False
         self._spooled = True
+        return True
 
-    def _undelivered(self) -> list[bytes]:
-        waiting = [] if self._waiting is None else [self._metrics.encode(self._waiting)]
-        return [*self._carried, *waiting]
+    def _give_up(self, own: int = 0) -> None:
+        """Let go of the oldest deltas of earlier processes until the others and `own` bytes have room."""
+        first, room = len(self._carried), self._spool_bytes - own
+        while first and len(self._carried[first - 1]) <= room:
+            first -= 1
+            room -= len(self._carried[first])
+        if first:
+            del self._carried[:first]
+            self.given_up += first
+            log.warning("telemetry_given_up", deltas=first, bytes_kept=self._spool_bytes - own - room)
 
     async def _deliver_carried(self) -> None:
         while self._carried:
-            await self._deliver(self._carried[0])
-            del self._carried[0]
+            first = self._carried[0]
+            await self._deliver(first)
+            if self._carried and self._carried[0] is first:  # it may have been given up meanwhile
+                del self._carried[0]
 
     async def _deliver_waiting(self) -> None:
         if self._waiting is not None:

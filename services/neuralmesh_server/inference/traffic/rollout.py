@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from neuralmesh_server.inference.holding.replica import StickySource
+from neuralmesh_server.inference.holding.records import StickySource
 from neuralmesh_server.inference.policy import MILLION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuralmesh_server.inference.holding.replica import StickyKey
+    from neuralmesh_server.inference.holding.records import StickyKey
     from neuralmesh_server.inference.request import Caller, Parameter, Request
     from neuralmesh_server.inference.serving import Served
 

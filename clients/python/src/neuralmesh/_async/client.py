@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from neuralmesh import _service, oip, receipts, rollout
 from neuralmesh._async import push
 from neuralmesh._async.connection import AsyncConnection
+from neuralmesh._async.edge import AsyncEdge
 from neuralmesh._async.inference import AsyncInference
 from neuralmesh._async.mesh import AsyncMesh
 from neuralmesh._async.metrics import AsyncMetrics
@@ -56,6 +57,7 @@ class AsyncClient:
         inference: Every method of the inference node.
         metrics: Every method of the metrics service.
         node: What the inference node offers beside predictions: receipts, replays and proofs.
+        edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
         mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
@@ -75,13 +77,15 @@ class AsyncClient:
             AsyncConnection(oip.SERVICE, inference, tls, timeout, token),
             AsyncConnection(_service.METRICS, metrics, tls, timeout, token),
             AsyncConnection(_service.NODE, inference, tls, timeout, token),
+            AsyncConnection(_service.EDGE, inference, tls, timeout, token),
             AsyncConnection(_service.MESH, registry, tls, timeout, token),
         )
         self.registry = AsyncRegistry(self._connections[0], actor)
         self.inference = AsyncInference(self._connections[1])
         self.metrics = AsyncMetrics(self._connections[2])
         self.node = AsyncNode(self._connections[3])
-        self.mesh = AsyncMesh(self._connections[4], actor)
+        self.edge = AsyncEdge(self._connections[4], actor)
+        self.mesh = AsyncMesh(self._connections[5], actor)
 
     async def push(
         self,

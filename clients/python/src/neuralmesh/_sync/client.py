@@ -10,6 +10,7 @@ from neuralmesh import _service, oip, receipts, rollout
 from neuralmesh._request_id import new_request_id
 from neuralmesh._sync import push
 from neuralmesh._sync.connection import Connection
+from neuralmesh._sync.edge import Edge
 from neuralmesh._sync.inference import Inference
 from neuralmesh._sync.mesh import Mesh
 from neuralmesh._sync.metrics import Metrics
@@ -58,6 +59,7 @@ class Client:
         inference: Every method of the inference node.
         metrics: Every method of the metrics service.
         node: What the inference node offers beside predictions: receipts, replays and proofs.
+        edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
         mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
@@ -77,13 +79,15 @@ class Client:
             Connection(oip.SERVICE, inference, tls, timeout, token),
             Connection(_service.METRICS, metrics, tls, timeout, token),
             Connection(_service.NODE, inference, tls, timeout, token),
+            Connection(_service.EDGE, inference, tls, timeout, token),
             Connection(_service.MESH, registry, tls, timeout, token),
         )
         self.registry = Registry(self._connections[0], actor)
         self.inference = Inference(self._connections[1])
         self.metrics = Metrics(self._connections[2])
         self.node = Node(self._connections[3])
-        self.mesh = Mesh(self._connections[4], actor)
+        self.edge = Edge(self._connections[4], actor)
+        self.mesh = Mesh(self._connections[5], actor)
 
     def push(
         self,

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from neuralmesh.mesh.v1 import mesh_service_pb2 as neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%neuralmesh/mesh/v1/edge_service.proto\x12\x12neuralmesh.mesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a%neuralmesh/mesh/v1/mesh_service.proto\"\x16\n\x14GetEdgeStatusRequest\"\xbe\x02\n\x15GetEdgeStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x45\n\x06labels\x18\x02 \x03(\x0b\x32\x35.neuralmesh.mesh.v1.GetEdgeStatusResponse.LabelsEntry\x12\x18\n\x10\x61pplied_revision\x18\x03 \x01(\x04\x12\x14\n\x0cstate_digest\x18\x04 \x01(\x0c\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12,\n\tstaleness\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x07\x66igures\x18\x07 \x01(\x0b\x32\x1f.neuralmesh.mesh.v1.NodeFigures\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\x14OverrideAliasRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"f\n\x15OverrideAliasResponse\x12\x33\n\x08override\x18\x01 \x01(\x0b\x32!.neuralmesh.mesh.v1.LocalOverride\x12\x18\n\x10previous_version\x18\x02 \x01(\x05\"4\n\x14\x43learOverrideRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"L\n\x15\x43learOverrideResponse\x12\x33\n\x08override\x18\x01 \x01(\x0b\x32!.neuralmesh.mesh.v1.LocalOverride\"6\n\x14\x46\x65tchArtifactRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"I\n\x15\x46\x65tchArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x32\xa7\x03\n\x0b\x45\x64geService\x12\x64\n\rGetEdgeStatus\x12(.neuralmesh.mesh.v1.GetEdgeStatusRequest\x1a).neuralmesh.mesh.v1.GetEdgeStatusResponse\x12\x64\n\rOverrideAlias\x12(.neuralmesh.mesh.v1.OverrideAliasRequest\x1a).neuralmesh.mesh.v1.OverrideAliasResponse\x12\x64\n\rClearOverride\x12(.neuralmesh.mesh.v1.ClearOverrideRequest\x1a).neuralmesh.mesh.v1.ClearOverrideResponse\x12\x66\n\rFetchArtifact\x12(.neuralmesh.mesh.v1.FetchArtifactRequest\x1a).neuralmesh.mesh.v1.FetchArtifactResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%neuralmesh/mesh/v1/edge_service.proto\x12\x12neuralmesh.mesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a%neuralmesh/mesh/v1/mesh_service.proto\"\x16\n\x14GetEdgeStatusRequest\"\xdb\x02\n\x15GetEdgeStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x45\n\x06labels\x18\x02 \x03(\x0b\x32\x35.neuralmesh.mesh.v1.GetEdgeStatusResponse.LabelsEntry\x12\x18\n\x10\x61pplied_revision\x18\x03 \x01(\x04\x12\x14\n\x0cstate_digest\x18\x04 \x01(\x0c\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12,\n\tstaleness\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x07\x66igures\x18\x07 \x01(\x0b\x32\x1f.neuralmesh.mesh.v1.NodeFigures\x12\x1b\n\x13\x64isconnected_reason\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\x14OverrideAliasRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"f\n\x15OverrideAliasResponse\x12\x33\n\x08override\x18\x01 \x01(\x0b\x32!.neuralmesh.mesh.v1.LocalOverride\x12\x18\n\x10previous_version\x18\x02 \x01(\x05\"4\n\x14\x43learOverrideRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"L\n\x15\x43learOverrideResponse\x12\x33\n\x08override\x18\x01 \x01(\x0b\x32!.neuralmesh.mesh.v1.LocalOverride\"6\n\x14\x46\x65tchArtifactRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"I\n\x15\x46\x65tchArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x32\xa7\x03\n\x0b\x45\x64geService\x12\x64\n\rGetEdgeStatus\x12(.neuralmesh.mesh.v1.GetEdgeStatusRequest\x1a).neuralmesh.mesh.v1.GetEdgeStatusResponse\x12\x64\n\rOverrideAlias\x12(.neuralmesh.mesh.v1.OverrideAliasRequest\x1a).neuralmesh.mesh.v1.OverrideAliasResponse\x12\x64\n\rClearOverride\x12(.neuralmesh.mesh.v1.ClearOverrideRequest\x1a).neuralmesh.mesh.v1.ClearOverrideResponse\x12\x66\n\rFetchArtifact\x12(.neuralmesh.mesh.v1.FetchArtifactRequest\x1a).neuralmesh.mesh.v1.FetchArtifactResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,21 +38,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETEDGESTATUSREQUEST']._serialized_start=132
   _globals['_GETEDGESTATUSREQUEST']._serialized_end=154
   _globals['_GETEDGESTATUSRESPONSE']._serialized_start=157
-  _globals['_GETEDGESTATUSRESPONSE']._serialized_end=475
-  _globals['_GETEDGESTATUSRESPONSE_LABELSENTRY']._serialized_start=430
-  _globals['_GETEDGESTATUSRESPONSE_LABELSENTRY']._serialized_end=475
-  _globals['_OVERRIDEALIASREQUEST']._serialized_start=477
-  _globals['_OVERRIDEALIASREQUEST']._serialized_end=577
-  _globals['_OVERRIDEALIASRESPONSE']._serialized_start=579
-  _globals['_OVERRIDEALIASRESPONSE']._serialized_end=681
-  _globals['_CLEAROVERRIDEREQUEST']._serialized_start=683
-  _globals['_CLEAROVERRIDEREQUEST']._serialized_end=735
-  _globals['_CLEAROVERRIDERESPONSE']._serialized_start=737
-  _globals['_CLEAROVERRIDERESPONSE']._serialized_end=813
-  _globals['_FETCHARTIFACTREQUEST']._serialized_start=815
-  _globals['_FETCHARTIFACTREQUEST']._serialized_end=869
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=871
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=944
-  _globals['_EDGESERVICE']._serialized_start=947
-  _globals['_EDGESERVICE']._serialized_end=1370
+  _globals['_GETEDGESTATUSRESPONSE']._serialized_end=504
+  _globals['_GETEDGESTATUSRESPONSE_LABELSENTRY']._serialized_start=459
+  _globals['_GETEDGESTATUSRESPONSE_LABELSENTRY']._serialized_end=504
+  _globals['_OVERRIDEALIASREQUEST']._serialized_start=506
+  _globals['_OVERRIDEALIASREQUEST']._serialized_end=606
+  _globals['_OVERRIDEALIASRESPONSE']._serialized_start=608
+  _globals['_OVERRIDEALIASRESPONSE']._serialized_end=710
+  _globals['_CLEAROVERRIDEREQUEST']._serialized_start=712
+  _globals['_CLEAROVERRIDEREQUEST']._serialized_end=764
+  _globals['_CLEAROVERRIDERESPONSE']._serialized_start=766
+  _globals['_CLEAROVERRIDERESPONSE']._serialized_end=842
+  _globals['_FETCHARTIFACTREQUEST']._serialized_start=844
+  _globals['_FETCHARTIFACTREQUEST']._serialized_end=898
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=900
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=973
+  _globals['_EDGESERVICE']._serialized_start=976
+  _globals['_EDGESERVICE']._serialized_end=1399
 # @@protoc_insertion_point(module_scope)

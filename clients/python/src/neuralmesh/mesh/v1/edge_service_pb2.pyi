@@ -15,7 +15,7 @@ class GetEdgeStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetEdgeStatusResponse(_message.Message):
-    __slots__ = ("node", "labels", "applied_revision", "state_digest", "connected", "staleness", "figures")
+    __slots__ = ("node", "labels", "applied_revision", "state_digest", "connected", "staleness", "figures", "disconnected_reason")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class GetEdgeStatusResponse(_message.Message):
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     STALENESS_FIELD_NUMBER: _ClassVar[int]
     FIGURES_FIELD_NUMBER: _ClassVar[int]
+    DISCONNECTED_REASON_FIELD_NUMBER: _ClassVar[int]
     node: str
     labels: _containers.ScalarMap[str, str]
     applied_revision: int
@@ -37,7 +38,8 @@ class GetEdgeStatusResponse(_message.Message):
     connected: bool
     staleness: _duration_pb2.Duration
     figures: _mesh_service_pb2.NodeFigures
-    def __init__(self, node: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., applied_revision: _Optional[int] = ..., state_digest: _Optional[bytes] = ..., connected: _Optional[bool] = ..., staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., figures: _Optional[_Union[_mesh_service_pb2.NodeFigures, _Mapping]] = ...) -> None: ...
+    disconnected_reason: str
+    def __init__(self, node: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., applied_revision: _Optional[int] = ..., state_digest: _Optional[bytes] = ..., connected: _Optional[bool] = ..., staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., figures: _Optional[_Union[_mesh_service_pb2.NodeFigures, _Mapping]] = ..., disconnected_reason: _Optional[str] = ...) -> None: ...
 
 class OverrideAliasRequest(_message.Message):
     __slots__ = ("model", "alias", "version", "actor", "reason")

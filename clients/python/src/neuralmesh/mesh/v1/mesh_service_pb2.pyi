@@ -177,7 +177,7 @@ class LocalOverride(_message.Message):
     def __init__(self, model: _Optional[str] = ..., alias: _Optional[str] = ..., version: _Optional[int] = ..., alias_revision: _Optional[int] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class NodeFigures(_message.Message):
-    __slots__ = ("cache_bytes", "cache_limit_bytes", "fetched_upstream_bytes", "fetched_registry_bytes", "forwarded", "forward_failures", "hedged", "hedges_won", "hedges_compared", "hedges_different", "overrides", "failures")
+    __slots__ = ("cache_bytes", "cache_limit_bytes", "fetched_upstream_bytes", "fetched_registry_bytes", "forwarded", "forward_failures", "hedged", "hedges_won", "hedges_compared", "hedges_different", "overrides", "failures", "lost_reports")
     CACHE_BYTES_FIELD_NUMBER: _ClassVar[int]
     CACHE_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     FETCHED_UPSTREAM_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +190,7 @@ class NodeFigures(_message.Message):
     HEDGES_DIFFERENT_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
+    LOST_REPORTS_FIELD_NUMBER: _ClassVar[int]
     cache_bytes: int
     cache_limit_bytes: int
     fetched_upstream_bytes: int
@@ -202,7 +203,8 @@ class NodeFigures(_message.Message):
     hedges_different: int
     overrides: _containers.RepeatedCompositeFieldContainer[LocalOverride]
     failures: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, cache_bytes: _Optional[int] = ..., cache_limit_bytes: _Optional[int] = ..., fetched_upstream_bytes: _Optional[int] = ..., fetched_registry_bytes: _Optional[int] = ..., forwarded: _Optional[int] = ..., forward_failures: _Optional[int] = ..., hedged: _Optional[int] = ..., hedges_won: _Optional[int] = ..., hedges_compared: _Optional[int] = ..., hedges_different: _Optional[int] = ..., overrides: _Optional[_Iterable[_Union[LocalOverride, _Mapping]]] = ..., failures: _Optional[_Iterable[str]] = ...) -> None: ...
+    lost_reports: int
+    def __init__(self, cache_bytes: _Optional[int] = ..., cache_limit_bytes: _Optional[int] = ..., fetched_upstream_bytes: _Optional[int] = ..., fetched_registry_bytes: _Optional[int] = ..., forwarded: _Optional[int] = ..., forward_failures: _Optional[int] = ..., hedged: _Optional[int] = ..., hedges_won: _Optional[int] = ..., hedges_compared: _Optional[int] = ..., hedges_different: _Optional[int] = ..., overrides: _Optional[_Iterable[_Union[LocalOverride, _Mapping]]] = ..., failures: _Optional[_Iterable[str]] = ..., lost_reports: _Optional[int] = ...) -> None: ...
 
 class SyncResponse(_message.Message):
     __slots__ = ("whole", "models", "removed_models", "revision", "state_digest")

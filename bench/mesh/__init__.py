@@ -1,0 +1,1 @@
+"""The mesh's speed table: `python -m bench.mesh`."""

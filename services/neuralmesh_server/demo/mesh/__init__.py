@@ -1,0 +1,1 @@
+"""The mesh's demo: `python -m neuralmesh_server.demo.mesh`."""

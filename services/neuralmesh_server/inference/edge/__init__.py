@@ -1,0 +1,1 @@
+"""An edge node: the desired state of one node, kept through every cut of the line."""

@@ -1,0 +1,1 @@
+"""Long forms of the mesh's tests: `make test-mesh`."""
