@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import subprocess
 import sys
@@ -32,12 +33,19 @@ class EdgeNode:
         address: Where it listens, `host:port`.
         socket: Its Unix socket.
         client: A client of it.
+        log: What it says.
     """
 
     process: ServerProcess
     address: str
     socket: Path
     client: Client
+    log: Path
+
+    def swaps_us(self) -> list[float]:
+        """Return how long each state took that it was sent: from its arrival until what was held answered."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line["microseconds"] for line in lines if line["event"] == "state_taken"]
 
 
 @dataclass
@@ -65,11 +73,12 @@ class MeshSetting(Setting):
         command += ["--labels", labels, "--store", str(self.folder / name), "--max-bytes", "1G", "--node", name]
         command += ["--listen", "127.0.0.1:0", "--socket", str(socket), *arguments]
         env = {"NEURALMESH_METRICS": self.suite.addresses["metrics"]}
-        process = ServerProcess(command, env, self.folder / f"{name}.log")
+        log = self.folder / f"{name}.log"
+        process = ServerProcess(command, env, log)
         self.stack.callback(process.stop)
         address = process.listening("edge")
         client = self.stack.enter_context(Client(inference=address))
-        self._edges[name] = EdgeNode(process, address, socket, client)
+        self._edges[name] = EdgeNode(process, address, socket, client, log)
         if labels == "tier=edge":
             until(lambda: client.inference.model_ready(MODEL, ALIAS), f"edge {name} serves the alias")
         return self._edges[name]

@@ -125,7 +125,6 @@ REASONS = frozenset(
         "MODEL_NOT_FOUND",
         "VERSION_NOT_FOUND",
         "ALIAS_NOT_FOUND",
-        "ASSIGNMENT_NOT_FOUND",
         "ARTIFACT_NOT_FOUND",
         "ASSIGNMENT_NOT_FOUND",
         "RECEIPT_NOT_FOUND",

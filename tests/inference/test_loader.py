@@ -29,7 +29,7 @@ class StalledDownloads:
 
     def __init__(self, node: InferenceApp) -> None:
         source = node._loader._opening._artifacts
-        self._link = source._registry
+        self._link = source._source
         self.stalled: set[str] = set()
         self.waiting: set[str] = set()
         source._registry = self

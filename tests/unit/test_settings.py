@@ -21,6 +21,15 @@ def test_defaults_listen_on_loopback() -> None:
     assert str(MetricsSettings.from_env({}).server.listen) == "127.0.0.1:8004"
     assert str(InferenceSettings.from_env({}).server.listen) == "127.0.0.1:8001"
     assert str(MetricsSettings.from_env({}).http) == "127.0.0.1:8002"
+    assert RegistrySettings.from_env({}).http is None
+
+
+def test_the_registry_serves_http_where_it_is_told_to() -> None:
+    """The fleet's figures are off unless a variable says where; a wrong address names the variable."""
+    told = RegistrySettings.from_env({"NEURALMESH_REGISTRY_HTTP": "127.0.0.1:9"})
+    assert str(told.http) == "127.0.0.1:9"
+    with pytest.raises(SettingsError, match="NEURALMESH_REGISTRY_HTTP"):
+        RegistrySettings.from_env({"NEURALMESH_REGISTRY_HTTP": "nowhere"})
 
 
 @pytest.mark.parametrize("text", ["", "host", ":80", "host:", "host:port", "host:99999", "host:-1", "host:٣"])

@@ -53,8 +53,9 @@ class Propagation:
     def pair(self, number: int) -> list[Latency]:
         """Move the alias again and again."""
         del number
-        moved = [self._move() for _ in range(5 if self._setting.quick else MOVES)]
-        swaps = [ms * 1e3 for edge in self._edges for ms in edge.client.edge.swap_milliseconds(MODEL, ALIAS)]
+        count = 5 if self._setting.quick else MOVES
+        moved = [self._move() for _ in range(count)]
+        swaps = [microseconds for edge in self._edges for microseconds in edge.swaps_us()[-count:]]
         return [Latency.of(LAST, moved), Latency.of(SWAP, swaps)]
 
     def verdict(self, rounds: Rounds[Latency]) -> list[Check]:

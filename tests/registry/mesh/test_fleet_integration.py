@@ -25,6 +25,7 @@ FIGURES = api.NodeFigures(
     forward_failures=1,
     hedged=6,
     hedges_won=2,
+    lost_reports=8,
     overrides=[api.LocalOverride(model="digits", alias="production", version=1, alias_revision=4, actor="ann")],
     failures=["digits/2: no"],
 )
@@ -177,6 +178,7 @@ async def test_the_fleet_is_scraped(guarded):
         'neuralmesh_mesh_node_forwarded_total{node="edge-1"} 4.0',
         'neuralmesh_mesh_node_hedges_won_total{node="edge-1"} 2.0',
         'neuralmesh_mesh_node_overrides{node="edge-1"} 1.0',
+        'neuralmesh_mesh_node_lost_reports_total{node="edge-1"} 8.0',
         'neuralmesh_mesh_node_connected{node="edge-1"} 1.0',
     ):
         assert line in body.splitlines()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -151,7 +152,7 @@ class EdgeFollower:
         highest = self._highest()
         if step.revision < highest:
             raise RefusedError(step.revision, f"this node has applied revision {highest}")
-        before = self._replica.revision
+        before, started = self._replica.revision, time.perf_counter_ns()
         try:
             if step.changes or self._need_whole:
                 self._apply(step)
@@ -164,6 +165,8 @@ class EdgeFollower:
         self._found(step.revision)
         if step.changes:
             self._on_changed()
+            # What was held already answers from here on.
+            log.info("state_taken", revision=step.revision, microseconds=(time.perf_counter_ns() - started) // 1000)
         elif self._replica.revision != before:
             self._on_advanced()
 

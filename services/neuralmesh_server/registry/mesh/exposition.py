@@ -32,6 +32,7 @@ _COUNTERS: tuple[tuple[str, str, Callable[[Sight], float]], ...] = (
     ("hedges_won", "Hedged calls that upstream answered first.", lambda s: s.node.figures.hedges_won),
     ("hedges_compared", "Answers of both sides that were compared.", lambda s: s.node.figures.hedges_compared),
     ("hedges_different", "Compared answers that differed.", lambda s: s.node.figures.hedges_different),
+    ("lost_reports", "Reports of telemetry that were given up for room.", lambda s: s.node.figures.lost_reports),
 )
 
 

@@ -47,6 +47,7 @@ class Figures:
     hedges_different: int = 0
     overrides: tuple[Override, ...] = ()
     failures: tuple[str, ...] = ()
+    lost_reports: int = 0
 
 
 @dataclass(frozen=True, slots=True)
