@@ -32,7 +32,7 @@ class StalledDownloads:
         self._link = source._source
         self.stalled: set[str] = set()
         self.waiting: set[str] = set()
-        source._registry = self
+        source._source = self
 
     async def download(self, digest: str, offset: int) -> AsyncIterator[bytes]:
         """Yield the bytes, or wait for ever."""
