@@ -81,7 +81,7 @@ class Edge:
         heard = remembered.silent_seconds
         # A node that has a state has heard of the registry, whatever became of the file.
         self._silence = Silence(0.0 if heard is None and replica.revision else heard)
-        self._memory = Memory(store, max(remembered.highest, replica.revision), self._silence, self.wake)
+        self._memory = Memory(store, remembered, replica.revision, self._silence, self.wake)
         self._staleness = Staleness(
             replica=replica, silence=self._silence, changed=self._refresh, stepped=self._memory.mark
         )
@@ -111,6 +111,8 @@ class Edge:
             store=OverrideFile(self._settings.data),
             changed=self._moved,
         )
+        # What was set aside does not answer while a starting node opens what is to answer.
+        loader.effective.update({(move.model, move.alias): move.version for move in self.overrides.moves()})
         self._reporting = Reporting(
             replica=self._replica, loader=loader, keeper=keeper, memory=self._memory, figures=self.figures
         )
