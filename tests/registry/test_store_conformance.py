@@ -11,6 +11,7 @@ from neuralmesh_server import canonical, proof_seal, state_digest
 from neuralmesh_server.errors import NotFoundError, UnavailableError
 from neuralmesh_server.registry.catalog import Catalog, find_model
 from neuralmesh_server.registry.ledger import record
+from neuralmesh_server.registry.mesh.assignments import Assignments
 from neuralmesh_server.registry.policies import Policies
 from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.registry.protection import Protections
@@ -25,9 +26,11 @@ from neuralmesh_server.registry.records import (
     StickyKey,
     StickySource,
 )
+from neuralmesh_server.registry.records_mesh import Assignment, StaleAction, StalenessPolicy, Wave, WavePlan
 from neuralmesh_server.registry.records_policy import (
     AliasProtection,
     BatchingPolicy,
+    LimitPolicy,
     ModelPolicy,
     ReceiptContent,
     ReceiptMode,
@@ -39,6 +42,10 @@ from neuralmesh_server.registry.tracing import Tracer
 FACTORIES = {"sqlite": lambda folder: SqliteStore(folder / "registry.sqlite")}
 
 ANN = Origin(Actor("ann"), "why")
+ASSIGNMENT = Assignment(
+    "site,tier=edge", "digits", "production", 2, LimitPolicy(1, 2, 3), StalenessPolicy(StaleAction.FLAG, 4)
+)
+PLAN = WavePlan((5, 500_000, 1_000_000), 7)
 
 
 class EveryArtifact:
@@ -117,6 +124,8 @@ async def test_everything_comes_back_after_reopening(open_store):
             view.protection(model, "production"),
             view.protection(model, "staging"),
             view.exact_version(model),
+            view.all_assignments(),
+            view.waves(),
         )
 
     first = open_store()
@@ -133,14 +142,17 @@ async def test_everything_comes_back_after_reopening(open_store):
     protections = Protections(first, Clock())
     await protections.protect("digits", "production", AliasProtection(min_requests=7), ANN)
     await protections.protect("digits", "staging", AliasProtection(), ANN)
+    await Assignments(first, Clock()).set(ASSIGNMENT, ANN)
+    await promotions.promote("digits", "staging", AliasState(1), "", ANN, waves=PLAN)
     before = await first.read(everything)
     first.close()
     second = open_store()
     assert await second.read(everything) == before
-    assert before[0].revision == 9
+    assert before[0].revision == 11
+    assert (len(before[-2]), len(before[-1])) == (1, 1)
     assert before[1][0].policy == policy
     assert (before[3][0].state, before[3][0].protection) == (state, AliasProtection(min_requests=7))
-    assert before[-4:] == ({"digits": (policy, 7)}, AliasProtection(min_requests=7), AliasProtection(), None)
+    assert before[-6:-2] == ({"digits": (policy, 7)}, AliasProtection(min_requests=7), AliasProtection(), None)
     second.close()
 
 
@@ -380,3 +392,49 @@ async def test_pages_are_cut_by_bytes(store, catalog):
     events = await store.read(lambda view: view.events_after(0, 1000))
     assert [event.revision for event in events] == list(range(1, len(events) + 1))
     assert 10 < len(events) < 40
+
+
+async def test_assignments_are_kept_in_order_of_their_revisions(store, catalog):
+    """An assignment has what was set, who set it, when and why; setting it again moves it to the end; deleting forgets."""
+    assignments = Assignments(store, Clock())
+    await catalog.create_model("digits", "", ANN)
+    for number in (1, 2):
+        await catalog.create_version("digits", manifest(number), ANN)
+    digest = (await store.read(lambda view: view.head())).state_digest
+    first = (await assignments.set(ASSIGNMENT, ANN)).assignment
+    other = (await assignments.set(Assignment("*", "digits", "staging"), ANN)).assignment
+    found = await store.read(lambda view: view.assignment(first.id))
+    assert (found.actor, found.reason, found.revision) == (ANN.actor, "why", first.revision)
+    assert (found.limits, found.staleness, found.pinned_version) == (ASSIGNMENT.limits, ASSIGNMENT.staleness, 2)
+    await assignments.set(Assignment(ASSIGNMENT.selector, "digits", "production"), ANN)
+    names = [one.id for one in await store.read(lambda view: view.all_assignments())]
+    assert names == [other.id, first.id]
+    assert [one.id for one in await store.read(lambda view: view.assignments(other.revision, 9))] == [first.id]
+    assert len(await store.read(lambda view: view.assignments(0, 1))) == 1
+    await assignments.delete(first.id, ANN)
+    assert await store.read(lambda view: view.assignment(first.id)) is None
+    assert (await store.read(lambda view: view.head())).state_digest == digest
+
+
+async def test_waves_and_what_was_before_them_are_kept(store, catalog, promotions):
+    """Each move in waves has its share, the newest first, and the alias as it was before it; a rollback ends them."""
+    await catalog.create_model("digits", "", ANN)
+    for number in (1, 2, 3):
+        await catalog.create_version("digits", manifest(number), ANN)
+    base = (await promotions.promote("digits", "production", AliasState(1), "", ANN)).alias
+    one = (await promotions.promote("digits", "production", AliasState(2), "", ANN, waves=PLAN)).alias
+    two = (await promotions.promote("digits", "production", AliasState(3), "", ANN, waves=PLAN)).alias
+
+    def look(view):
+        model = find_model(view, "digits")
+        return view.waves(model), [view.alias_before(model, "production", move.revision) for move in (two, one, base)]
+
+    waves, before = await store.read(look)
+    assert waves == [Wave("digits", "production", move.revision, PLAN, 5) for move in (two, one)]
+    assert waves == await store.read(lambda view: view.waves())
+    assert before == [one, base, None]
+    model = await store.read(lambda view: find_model(view, "digits"))
+    await store.change(lambda transaction: transaction.set_wave(model, "production", two.revision, 500_000))
+    assert [wave.share_ppm for wave in (await store.read(look))[0]] == [500_000, 5]
+    await promotions.rollback("digits", "production", 0, "", ANN)
+    assert await store.read(lambda view: view.waves()) == []

@@ -13,10 +13,13 @@ import pytest
 
 from neuralmesh_server.errors import FailedPreconditionError, InvalidArgumentError
 from neuralmesh_server.registry.catalog import Catalog
+from neuralmesh_server.registry.mesh import picture
+from neuralmesh_server.registry.mesh.assignments import Assignments
 from neuralmesh_server.registry.policies import Policies
 from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.registry.protection import Protections
 from neuralmesh_server.registry.records import Actor, AliasState, Arm, Origin
+from neuralmesh_server.registry.records_mesh import Assignment, WavePlan
 from neuralmesh_server.registry.records_policy import AliasProtection, BatchingPolicy, LimitPolicy, ModelPolicy
 from neuralmesh_server.registry.store_sqlite import SqliteStore
 from neuralmesh_server.state_digest import StateDigest, alias_entry, model_entry, policy_entry, version_entry
@@ -104,3 +107,16 @@ async def test_old_metadata_counts(store):
     with pytest.raises(FailedPreconditionError) as caught:
         await Policies(store, clock).set("digits", ModelPolicy(batching=BatchingPolicy(2, 0)), ANN)
     assert (caught.value.reason, caught.value.metadata["version"]) == ("BATCHING_REFUSED", "2")
+
+
+async def test_assignments_and_waves_join_the_old_state(store):
+    """A log of before there were edge nodes is assigned from and promoted in waves, and its digest is as without."""
+    head = await store.read(lambda view: view.head())
+    await Assignments(store, clock).set(Assignment("*", "digits", "production"), ANN)
+    assert (await store.read(lambda view: view.head())).state_digest == head.state_digest
+    before = await Promotions(store, clock).alias("digits", "production")
+    move = await Promotions(store, clock).promote(
+        "digits", "production", AliasState(2), "", ANN, waves=WavePlan((5, 1_000_000))
+    )
+    state = (await store.read(picture.take)).parts["digits"].aliases["production"]
+    assert [(one.share_ppm, one.alias) for one in state] == [(5, move.alias), (1_000_000, before)]

@@ -224,8 +224,7 @@ class Hub:
             FailedPreconditionError: REVISION_AHEAD or NODE_KEY_CONFLICT.
             UnavailableError: NOT_SERVING, the registry is stopping.
         """
-        if hello.applied_revision > self.revision:
-            await self.refresh()
+        await self.refresh()  # so that a commit that was answered before the hello counts
         if hello.applied_revision > self.revision:
             raise FailedPreconditionError(
                 "REVISION_AHEAD",

@@ -134,8 +134,9 @@ class Waves:
         return reached, [name for name in reached if not self._fleet.node(name).healthy]
 
     def _due(self, wave: Wave, since: float) -> float:
-        due = since + wave.plan.hold_seconds
-        return max(due, self._begun + self._return_seconds) if wave.revision in self._inherited else due
+        if wave.revision in self._inherited:
+            since = max(since, self._begun + self._return_seconds)
+        return since + wave.plan.hold_seconds
 
     async def _reach(self, wave: Wave, nodes: int) -> None:
         share = wave.plan.after(wave.share_ppm)
