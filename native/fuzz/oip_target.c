@@ -146,7 +146,7 @@ static void check_written(const oip_server *server, const oip_call *call, size_t
 static int check_answer(fixture *f, const uint8_t *data, size_t size, size_t room) {
     oip_server server = {.labels = &f->labels, .receipts = &f->receipts, .answer = malloc(room + 1),
                          .answer_bytes = room, .scratch = f->scratch, .scratch_bytes = f->scratch_bytes};
-    oip_call call;
+    oip_call call = {0};
     const uint8_t key[OIP_KEY_BYTES] = {0};
     REQUIRE(oip_issuer_init(&server.issuer, key, sizeof key, (const uint8_t *)"edge", 4, 1, 0, &f->sequence));
     const uint64_t issued = f->sequence, counted = f->stats.requests;

@@ -42,7 +42,8 @@ typedef struct front_limits {
 } front_limits;
 
 /* How a method's calls are handed over. */
-#define FRONT_INFER 0  /* ModelInfer: answered by the codec where it can, else as FRONT_UNARY */
+#define FRONT_INFER 0  /* ModelInfer: answered by the codec where it can, by the digest that the metadata neuralmesh-digest
+                          names where there is any, else as FRONT_UNARY */
 #define FRONT_UNARY 1  /* at once, with their one message, when that is complete */
 #define FRONT_STREAM 2 /* when they begin; messages follow as they come, as fast as they are read */
 #define FRONT_INFERS 3 /* ModelStreamInfer: a stream whose messages the codec answers where it can, in their order; its

@@ -230,6 +230,7 @@ typedef struct oip_route {
     size_t max_rows;     /* more are passed */
     oip_text head;       /* fields model_name and model_version of the answer */
     oip_text parameters; /* fields parameters of the answer, the last one without the id's 64 characters */
+    oip_text digest;     /* of what answers, as text */
     uint8_t subject[OIP_SUBJECT_BYTES];
     oip_stats *stats;
     uint32_t owner;      /* the caller's number for what answers */
@@ -280,8 +281,9 @@ typedef struct oip_server {
     size_t scratch_bytes;
 } oip_server;
 
-/* One request on its way; written by oip_answer and oip_finish. */
+/* One request on its way; written by oip_answer and oip_finish, but for what it begins with. */
 typedef struct oip_call {
+    oip_text pin; /* the caller's: a route of this digest is to answer, or none; NULL for whichever there is */
     oip_request request;
     const oip_route *route;         /* NULL when nothing is begun */
     size_t rows;                    /* first dimension of the first input, 1 where it has none */

@@ -54,7 +54,8 @@ class Route:
 
     Args:
         model: Its name, and `version` its number as text, as answers say them.
-        parameters: Name and text or number of each parameter of an answer; the prediction id comes on top.
+        parameters: Name and text or number of each parameter of an answer; the prediction id comes on top. A call can
+            demand the route by its `digest`.
         inputs: In the signature's order; `outputs` alike. All are `supported`, at most MAX_TENSORS each.
         network: What runs it; None when the caller does.
         label: Position of the output of INT64 labels; -1 for none.
@@ -101,6 +102,7 @@ class Route:
         # The id's last characters are written for each answer.
         named = _field(4, _entry("prediction_id", issuer + "\0" * ID_TEXT))[:-ID_TEXT]
         self._set(block.parameters, fixed + named)
+        self._set(block.digest, str(parameters.get("digest", "")).encode())
         ffi.memmove(block.subject, subject, lib.OIP_SUBJECT_BYTES)
         block.stats, block.owner = stats.block, owner
         block.flags = lib.OIP_RECEIPT_BIT_EXACT if bit_exact else 0

@@ -127,6 +127,7 @@ REASONS = frozenset(
         "ALIAS_NOT_FOUND",
         "ASSIGNMENT_NOT_FOUND",
         "ARTIFACT_NOT_FOUND",
+        "ASSIGNMENT_NOT_FOUND",
         "RECEIPT_NOT_FOUND",
         "MODEL_EXISTS",
         "VERSION_CONTENT_EXISTS",

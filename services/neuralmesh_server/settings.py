@@ -226,6 +226,8 @@ class InferenceSettings:
         upstreams: What versions of kind `remote` may call.
         compat: `triton` for Triton's server name, error texts and codes; empty for the node's own.
         edge: Set for an edge node.
+        upstream: The node that gets what this one cannot serve; None for none. It is no server of `upstreams`.
+        hedge: Have `upstream` run as well what takes longer here than it used to.
     """
 
     server: ServerSettings
@@ -244,10 +246,14 @@ class InferenceSettings:
     upstreams: UpstreamSettings = field(default_factory=UpstreamSettings)
     compat: str = ""
     edge: EdgeSettings | None = None
+    upstream: Endpoint | None = None
+    hedge: bool = False
 
     def __post_init__(self) -> None:
         if self.compat not in {"", "triton"}:
             raise SettingsError(f"NEURALMESH_COMPAT: {self.compat!r} is not triton")
+        if self.hedge and self.upstream is None:
+            raise SettingsError("NEURALMESH_EDGE_HEDGE needs NEURALMESH_EDGE_UPSTREAM: who is to run what is hedged")
         if not _NODE_NAME.fullmatch(self.node):
             raise SettingsError(f"NEURALMESH_NODE: {self.node!r} does not match [a-z][a-z0-9-]{{0,62}}")
         if not 1 <= self.workers <= MAX_WORKERS:
@@ -290,6 +296,8 @@ class InferenceSettings:
             token=env.get("NEURALMESH_TOKEN", ""),
             upstreams=UpstreamSettings.from_env(env),
             compat=env.get("NEURALMESH_COMPAT", ""),
+            upstream=_read_peer(env, "NEURALMESH_EDGE_UPSTREAM"),
+            hedge=read_flag(env, "NEURALMESH_EDGE_HEDGE"),
             workers=int(read_number(env, "NEURALMESH_INFERENCE_WORKERS", 1)),
         )
         worker = int(read_number(env, "NEURALMESH_INFERENCE_WORKER", 0))
@@ -348,6 +356,10 @@ class MetricsSettings:
             data=Path(env.get("NEURALMESH_METRICS_DATA", "data/metrics")),
             http=Endpoint.parse(http, name="NEURALMESH_METRICS_HTTP") if http else None,
         )
+
+
+def _read_peer(env: Mapping[str, str], name: str) -> Endpoint | None:
+    return Endpoint.parse_peer(env[name], name=name) if env.get(name) else None
 
 
 def read_flag(env: Mapping[str, str], name: str) -> bool:

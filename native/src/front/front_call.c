@@ -47,7 +47,10 @@ static int is_stream(const stream *s) { return kind_of(s) >= FRONT_STREAM; }
 static int64_t infer(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
     if (k->codec == NULL || s->compressed) return OIP_PASS;
-    return oip_answer(k->codec, k->table, &k->call, message, size);
+    k->call.pin = call_digest(s);
+    const int64_t answer = oip_answer(k->codec, k->table, &k->call, message, size);
+    /* Who runs it later has to look again at what answers then. */
+    return answer == OIP_BEGUN && s->pinned ? OIP_PASS : answer;
 }
 
 /* Field infer_response of a ModelStreamInferResponse, and what is appended to the ModelInferResponse in it: the

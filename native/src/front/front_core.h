@@ -116,6 +116,7 @@ typedef struct stream {
     uint8_t told;       /* its owner waits for FRONT_ROOM */
     uint8_t waiting;    /* it is in the connection's list of those with something to send */
     uint8_t compressed; /* the message under way is */
+    uint8_t pinned;     /* the caller says which digest is to answer */
     uint8_t complete;   /* the only message is there */
     int64_t deadline_ns;
     int64_t length;   /* content-length, -1 for none */
@@ -275,6 +276,9 @@ void stream_unblocked(stream *s);
 
 /* front_fields.c */
 int call_fields(connection *c, stream *s, const uint8_t *block, size_t size); /* 0 for a block that is no HPACK */
+
+/* The digest that the caller demands, within the call's fields; NULL for none, empty where its owner has the fields. */
+oip_text call_digest(const stream *s);
 int call_trailing(connection *c, stream *s, const uint8_t *block, size_t size);
 
 /* front_call.c */

@@ -14,6 +14,9 @@
 
 #define NO_METHOD UINT32_MAX
 
+/* Metadata by which a caller says which digest is to answer; see docs/mesh.md. */
+#define DIGEST_FIELD "neuralmesh-digest"
+
 /* A block of fields while it is read. */
 typedef struct reading {
     core *k;
@@ -110,6 +113,20 @@ static void keep_field(reading *r, const uint8_t *name, size_t name_size, const 
     }
 }
 
+oip_text call_digest(const stream *s) {
+    if (!s->pinned) return (oip_text){NULL, 0};
+    const uint8_t *at = buffer_at(&s->fields), *end = at + buffer_size(&s->fields);
+    while (at < end) {
+        uint32_t sizes[2];
+        memcpy(sizes, at, sizeof sizes);
+        const uint8_t *name = at + sizeof sizes, *value = name + sizes[0];
+        if (is(name, sizes[0], DIGEST_FIELD)) return (oip_text){value, sizes[1]};
+        at = value + sizes[1];
+    }
+    /* They went to the owner of a stream, who looks at its digest himself: no route has this one. */
+    return (oip_text){(const uint8_t *)"", 0};
+}
+
 static void read_regular(reading *r, const uint8_t *name, size_t name_size, const uint8_t *value, size_t size) {
     if (is(name, name_size, "te")) {
         if (!is(value, size, "trailers")) r->malformed = 1;
@@ -127,6 +144,7 @@ static void read_regular(reading *r, const uint8_t *name, size_t name_size, cons
                is(name, name_size, "upgrade")) {
         r->malformed = 1;
     } else if (!is(name, name_size, "grpc-accept-encoding")) {
+        if (is(name, name_size, DIGEST_FIELD)) r->s->pinned = 1;
         keep_field(r, name, name_size, value, size);
     }
 }

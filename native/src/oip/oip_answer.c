@@ -82,6 +82,11 @@ static int match_outputs(oip_call *call, const oip_route *route, const uint8_t *
     return 1;
 }
 
+static int is_wanted(const oip_call *call, const oip_route *route) {
+    const oip_text pin = call->pin, digest = route->digest;
+    return pin.at == NULL || (pin.size > 0 && pin.size == digest.size && memcmp(pin.at, digest.at, pin.size) == 0);
+}
+
 static int begin(oip_call *call, const oip_table *table, const uint8_t *data, size_t size) {
     oip_request *request = &call->request;
     call->route = NULL;
@@ -90,7 +95,7 @@ static int begin(oip_call *call, const oip_table *table, const uint8_t *data, si
     const oip_text model = {data + request->model.at, request->model.size};
     const oip_text version = {data + request->version.at, request->version.size};
     const oip_route *route = oip_table_find(table, model, version);
-    if (route == NULL || !match_inputs(call, route, data) || !match_outputs(call, route, data)) return 0;
+    if (route == NULL || !is_wanted(call, route) || !match_inputs(call, route, data) || !match_outputs(call, route, data)) return 0;
     call->route = route;
     call->read_ns = oip_now();
     return 1;

@@ -16,16 +16,17 @@ from neuralmesh_server.inference import inputs as reading
 from neuralmesh_server.inference.backends.execution import label_record
 from neuralmesh_server.inference.policy import ReceiptMode
 from neuralmesh_server.inference.traffic.rollout import STABLE
+from neuralmesh_server.inference.upward.forwarding import FULL, MISSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from neuralmesh_server.inference.backends.execution import Output
     from neuralmesh_server.inference.reporting.activity import Activity
     from neuralmesh_server.inference.reporting.rollout_activity import RolloutActivity
     from neuralmesh_server.inference.request import Caller, Request
     from neuralmesh_server.inference.serving import LoadedModel, Route, Serving
-    from neuralmesh_server.inference.traffic.lanes import Lanes
+    from neuralmesh_server.inference.traffic.lanes import Lanes, Result
     from neuralmesh_server.inference.traffic.rollout import Assigner, Assignment, Rollout
     from neuralmesh_server.prediction_id import Issuer
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 STALE_SECONDS = "stale_seconds"
 """Parameter of an answer: at least so long ago the node last heard of the registry."""
 CANCELLED = "CANCELLED"
-TOO_LATE_SECONDS = 0.02
-"""A call that is cancelled with no more than this left was ended by its deadline: the caller's clock may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,29 @@ class Answer:
     parameters: Mapping[str, str | int]
     exact: str
     batch_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A request that the node further up answered: `data` is its ModelInferResponse, and everything else is there."""
+
+    data: bytes
+
+
+class Forwarder(Protocol):
+    """Who passes on what cannot be served here; see `upward.forwarding`."""
+
+    async def instead(self, error: NeuralMeshError, request: Request, caller: Caller, digest: str = "") -> bytes:
+        """Return the answer to a request that failed here before anything ran; raises NeuralMeshError."""
+
+
+class Hedger(Protocol):
+    """Who has the node further up run what takes long here; see `upward.hedging`."""
+
+    async def run(
+        self, loaded: LoadedModel, request: Request, caller: Caller, local: Coroutine[None, None, Result]
+    ) -> Result | bytes:
+        """Return the result of a run here, or the answer from further up; raises NeuralMeshError."""
 
 
 class ReceiptKeeper(Protocol):
@@ -88,6 +110,8 @@ class Answering:
         node: Name of this node.
         receipts: What records answers, for models whose policy asks for it; None records nothing.
         shadows: What copies requests to shadows; None copies nothing.
+        forwarder: What answers for this node what it cannot serve; None for nobody.
+        hedger: What hedges runs; None hedges nothing.
     """
 
     def __init__(
@@ -103,6 +127,8 @@ class Answering:
         node: str,
         receipts: ReceiptKeeper | None = None,
         shadows: ShadowCopies | None = None,
+        forwarder: Forwarder | None = None,
+        hedger: Hedger | None = None,
     ) -> None:
         self._serving = serving
         self._assigner = assigner
@@ -114,22 +140,30 @@ class Answering:
         self._node = node
         self._receipts = receipts
         self._shadows = shadows
+        self._forwarder = forwarder
+        self._hedger = hedger
         self._started_ns = time.monotonic_ns()
 
-    async def answer(self, request: Request, caller: Caller) -> Answer:
-        """Return the answer to a request.
+    async def answer(self, request: Request, caller: Caller) -> Answer | Passed:
+        """Return the answer to a request, from here or from further up; the latter is not counted or recorded here.
 
         Raises:
             NeuralMeshError: Why there is none; it is counted.
         """
         started = time.perf_counter_ns()
         chosen: Assignment | None = None
+        missing: NeuralMeshError | None = None
         try:
-            route = self._serving.snapshot().route(request.model, request.version)
-            route.check()
-            chosen = self._assigner.assign(route.served, route.rollout, request, caller)
-            self._rollouts.assigned(chosen)
-            answer = await self._run(route, chosen, request, caller, started)
+            try:
+                route = self._route(request, caller)
+                route.check()
+                chosen = self._assigner.assign(route.served, route.rollout, request, caller)
+                self._rollouts.assigned(chosen)
+                answer = await self._run(route, chosen, request, caller, started)
+            except NeuralMeshError as error:
+                missing = error
+            if missing is not None:  # nothing that fails from here on refers to it by itself
+                answer = await self._instead(missing, chosen, request, caller)
         except NeuralMeshError as error:
             self._failed(chosen, error.code, started)
             raise
@@ -139,8 +173,11 @@ class Answering:
         except Exception:
             self._failed(chosen, NeuralMeshError.code, started)
             raise
+        if isinstance(answer, Passed):
+            return answer
         if self._receipts is not None and route.policy.receipts.mode is not ReceiptMode.OFF:
             self._receipts.keep(route, request, answer)
+        assert chosen is not None  # the answer is one of this node
         # Neither the canary's answers nor, while an arm is not ready, those of another version say what stable says.
         if self._shadows is not None and chosen.rollout is not None and chosen.arm == STABLE:
             self._shadows.copy(chosen.rollout, request, answer, caller)
@@ -154,14 +191,38 @@ class Answering:
         """Return the milliseconds since the epoch began."""
         return (time.monotonic_ns() - self._started_ns) // 1_000_000
 
-    async def _run(self, route: Route, chosen: Assignment, request: Request, caller: Caller, started: int) -> Answer:
+    def _route(self, request: Request, caller: Caller) -> Route:
+        snapshot = self._serving.snapshot()
+        if caller.digest:
+            return snapshot.pinned(request.model, request.version, caller.digest)
+        return snapshot.route(request.model, request.version)
+
+    async def _instead(
+        self, error: NeuralMeshError, chosen: Assignment | None, request: Request, caller: Caller
+    ) -> Passed:
+        """Return what the node further up answers, or raise the error where it is not to be asked."""
+        if self._forwarder is None or error.reason not in (MISSES if chosen is None else FULL):
+            raise error
+        digest = "" if chosen is None else chosen.served.loaded.digest
+        return Passed(await self._forwarder.instead(error, request, caller, digest))
+
+    async def _run(
+        self, route: Route, chosen: Assignment, request: Request, caller: Caller, started: int
+    ) -> Answer | Passed:
         loaded = chosen.served.loaded
         remaining = caller.remaining()
         if remaining is not None and remaining <= 0:
             raise DeadlineExceededError("DEADLINE_EXPIRED", "the deadline passed before the work began")
         inputs = reading.read(loaded, request)
         read = time.perf_counter_ns()
-        result = await self._lanes.run(route.policy, loaded, request, inputs, caller, shared=route.shared)
+        run = self._lanes.run(route.policy, loaded, request, inputs, caller, shared=route.shared)
+        if self._hedger is None or loaded.runner.upstream is not None:
+            result = await run
+        else:
+            first = await self._hedger.run(loaded, request, caller, run)
+            if isinstance(first, bytes):
+                return Passed(first)
+            result = first
         ran = time.perf_counter_ns()
         prediction_id = self._issuer.issue(chosen.served.subject, self.offset_ms())
         own = {"prediction_id": prediction_id, "digest": loaded.digest, "node": self._node}
@@ -189,5 +250,4 @@ class Answering:
 
 def _ended_by(caller: Caller) -> str:
     """Return the status of a call that was cancelled; a passed deadline, too, cancels it, and is no caller's fault."""
-    remaining = caller.remaining()
-    return CANCELLED if remaining is None or remaining > TOO_LATE_SECONDS else DeadlineExceededError.code
+    return DeadlineExceededError.code if caller.is_late() else CANCELLED

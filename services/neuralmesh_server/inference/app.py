@@ -50,6 +50,7 @@ from neuralmesh_server.inference.traffic.rollout import Assigner
 from neuralmesh_server.inference.traffic.shadow import Shadows
 from neuralmesh_server.inference.upstreams import link_upstream
 from neuralmesh_server.inference.upstreams.connections import Connections
+from neuralmesh_server.inference.upward.app import Upward
 from neuralmesh_server.prediction_id import Issuer
 from neuralmesh_server.runtime.handlers import service_handler
 from neuralmesh_server.runtime.listener import is_native
@@ -59,7 +60,9 @@ from neuralmesh_server.runtime.tokens import guard, open_access
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from neuralmesh_server.inference.hot import Front
     from neuralmesh_server.inference.reporting.totals import Siblings
+    from neuralmesh_server.inference.request import Caller
     from neuralmesh_server.runtime.access import Access
     from neuralmesh_server.settings import Endpoint, InferenceSettings
 
@@ -74,14 +77,21 @@ LOAD_THREADS = 4  # as many as the loader works on at once, and as many again fo
 class InferenceApp:
     """One inference node.
 
+    Args:
+        settings: Its settings.
+        front: What answers plain requests in this very process; the node then listens nowhere.
+        follows: Whether it follows the registry, or serves what its folder holds.
+
     Attributes:
         name: What it is called where it is announced.
         endpoint: Where it listens; the bound port after `start`.
         failure: Done with an exception when the node cannot go on; made by `start`.
     """
 
-    def __init__(self, settings: InferenceSettings) -> None:
+    def __init__(self, settings: InferenceSettings, *, front: Front | None = None, follows: bool = True) -> None:
         self._settings = settings
+        self._embedded = front
+        self._follows = follows
         self._tasks: list[asyncio.Task[None]] = []
         self._folder: NodeFolder | None = None
         self.name = "inference" if settings.edge is None else "edge"
@@ -99,7 +109,8 @@ class InferenceApp:
         try:
             self._assemble(self._folder)
             self.failure = asyncio.get_running_loop().create_future()
-            self.endpoint = await self._server.start()
+            if self._embedded is None:
+                self.endpoint = await self._server.start()
         except BaseException:
             self._folder.close()
             self._folder = None
@@ -112,13 +123,25 @@ class InferenceApp:
         if self._replica.revision:
             log.info("replica_found", revision=self._replica.revision)
             self._loader.changed()
-        for work in (self._follower.run(),) if self._edge is None else self._edge.work():
-            self._spawn(work)
+        if self._follows:
+            for work in (self._follower.run(),) if self._edge is None else self._edge.work():
+                self._spawn(work)
         self._spawn(self._keeper.run())
         self._spawn(self._evidence.recorder.run())
         if self._telemetry is not None:
             self._spawn(self._telemetry.run())
         return self.endpoint
+
+    async def infer(self, data: bytes, caller: Caller) -> bytes:
+        """Return the answer to the bytes of a ModelInferRequest that no transport brought; raises NeuralMeshError."""
+        return await self._service.infer_bytes(data, caller)
+
+    async def settled(self) -> bool:
+        """Return when what the first known state names is loaded or has failed; False where no state is to come."""
+        if not self._replica.revision and not self._follows:
+            return False
+        await self._loader.settled.wait()
+        return True
 
     async def stop(self) -> None:
         """Refuse new calls, let accepted ones finish, report for the last time, keep the replica, close everything."""
@@ -141,6 +164,7 @@ class InferenceApp:
             await self._keeper.keep()
         if self._edge is not None:
             await self._edge.close()
+        await self._upward.close()
         await self._upstreams.close()
         await self._client.close()
         self._run_threads.shutdown(cancel_futures=True)
@@ -212,6 +236,7 @@ class InferenceApp:
                 serving=self._serving,
                 folder=folder,
                 endpoint=lambda: str(self.endpoint),
+                counts=lambda: self._upward.counts,
                 lost_reports=lambda: 0 if self._telemetry is None else self._telemetry.given_up,
             )
         self._follower = Follower(
@@ -224,6 +249,7 @@ class InferenceApp:
             longest_pause=settings.reconnect_seconds,
         )
         self._telemetry = self._make_telemetry(activity, folder) if settings.metrics else None
+        self._upward = Upward(settings, self._serving, self._replica)
         access = open_access(settings.server)
         # Where everybody may ask, nothing stands between the front and the codec.
         fronted = access is None and is_native(settings.server)
@@ -234,8 +260,9 @@ class InferenceApp:
         ]
         quick = {f"/{oip.SERVICE.full_name}/ModelInfer": self._hot.begin} if fronted else None
         self._server = Server(settings.server, services, access, quick)
-        if fronted and self._server.front is not None:
-            self._hot.attach(self._server.front)
+        front = self._server.front if fronted else self._embedded
+        if front is not None:
+            self._hot.attach(front)
 
     def _make_telemetry(self, activity: Activity, folder: NodeFolder) -> Telemetry:
         return Telemetry(
@@ -273,6 +300,8 @@ class InferenceApp:
             node=self._settings.node,
             receipts=self._evidence.recorder,
             shadows=self._shadows,
+            forwarder=self._upward.forwarding,
+            hedger=self._upward.hedging,
         )
         self._service = service = InferenceServicer(
             serving=self._serving,

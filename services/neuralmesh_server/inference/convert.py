@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from liam_core import oip as codec
 from neuralmesh import oip
 from neuralmesh_server.errors import NeuralMeshError
-from neuralmesh_server.inference.request import Caller, Input, Request, RequestedOutput
+from neuralmesh_server.inference.request import DIGEST_KEY, HOPS_KEY, Caller, Input, Request, RequestedOutput
 from neuralmesh_server.runtime.handlers import parse
 from neuralmesh_server.runtime.wire import text_field
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.serving import LoadedModel, Snapshot, VersionState
     from neuralmesh_server.inference.tensors import TensorSpec
 
-HOPS_KEY = "neuralmesh-hops"
-"""Metadata that says how many nodes passed a call on."""
 _HOPS_DIGITS = 4
 
 LARGE_BYTES = 64 * 1024
@@ -92,7 +90,13 @@ def caller(context: grpc.aio.ServicerContext) -> Caller:
         deadline=None if remaining is None else time.monotonic() + remaining,
         metadata=metadata,
         hops=int(hops) if hops is not None and hops.isdecimal() and len(hops) < _HOPS_DIGITS else 0,
+        digest=(metadata(DIGEST_KEY) or "") if entries else "",
     )
+
+
+def is_pinned(context: grpc.aio.ServicerContext) -> bool:
+    """Say whether a caller wants one digest to answer; see `caller`."""
+    return any(key == DIGEST_KEY for key, _ in context.invocation_metadata() or ())
 
 
 def _input(tensor: Any) -> Input:

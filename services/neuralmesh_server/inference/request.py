@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 Parameter: TypeAlias = bool | int | float | str
 """The value of a request parameter."""
 
+HOPS_KEY = "neuralmesh-hops"
+"""Metadata that says how many nodes passed a call on."""
+DIGEST_KEY = "neuralmesh-digest"
+"""Metadata that says which digest is to answer: a version of exactly this one does, or none."""
+TOO_LATE_SECONDS = 0.02
+"""A call that is cancelled with no more than this left was ended by its deadline: the caller's clock may be ahead."""
 MAX_HOPS = 2
 """Most nodes that pass one call on."""
 
@@ -80,12 +86,20 @@ class Caller:
         deadline: When the caller stops waiting, on `time.monotonic`; None for never.
         metadata: Returns the first value of a key, or None.
         hops: How many nodes passed the call on before this one.
+        digest: Digest of the one version that may answer, as a node further down resolved it; empty for whichever the
+            request names.
     """
 
     deadline: float | None = None
     metadata: Callable[[str], str | None] = field(default=_no_metadata)
     hops: int = 0
+    digest: str = ""
 
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, negative when it has passed; None for no deadline."""
         return None if self.deadline is None else self.deadline - time.monotonic()
+
+    def is_late(self) -> bool:
+        """Say whether a call that is cancelled now was ended by its deadline."""
+        remaining = self.remaining()
+        return remaining is not None and remaining <= TOO_LATE_SECONDS

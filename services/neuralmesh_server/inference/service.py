@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from neuralmesh_server.inference.answering import Answer, Answering
+    from neuralmesh_server.inference.answering import Answer, Answering, Passed
     from neuralmesh_server.inference.holding.repository import Repository
     from neuralmesh_server.inference.hot import Hot
     from neuralmesh_server.inference.reporting.activity import Activity
@@ -96,7 +96,7 @@ class InferenceServicer(Absent):
     async def model_infer(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """Run a version: bytes of a ModelInferRequest to bytes of a ModelInferResponse."""
         try:
-            answer = self._hot.begin(data)
+            answer = None if convert.is_pinned(context) else self._hot.begin(data)
             if isinstance(answer, asyncio.Future):
                 answer = await answer
         except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
@@ -105,9 +105,12 @@ class InferenceServicer(Absent):
         return await self.model_infer_ordinarily(data, context) if answer is None else answer
 
     async def model_infer_ordinarily(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        """Run a version for a request that the short way is known to pass."""
+        """Run a version for a request that the short way passes, or that may take it only for one digest."""
         try:
-            return (await self.infer(data, convert.caller(context))).data
+            caller = convert.caller(context)
+            if caller.digest:
+                return await self.infer_bytes(data, caller)
+            return (await self.infer(data, caller)).data
         except NeuralMeshError as error:
             failure = self._said(error, "ModelInfer", data)
         except Exception as error:  # noqa: BLE001 - the edge: a defect becomes INTERNAL and is logged
@@ -115,7 +118,23 @@ class InferenceServicer(Absent):
         await abort(context, failure)
         return b""  # nobody sees it
 
-    async def infer(self, data: bytes, caller: Caller) -> Answer:
+    async def infer_bytes(self, data: bytes, caller: Caller) -> bytes:
+        """Return the bytes of a ModelInferResponse by the shortest way that there is."""
+        answer = self._pinned(data, caller.digest) if caller.digest else self._hot.begin(data)
+        if isinstance(answer, asyncio.Future):
+            answer = await answer
+        return (await self.infer(data, caller)).data if answer is None else answer
+
+    def _pinned(self, data: bytes, digest: str) -> bytes | asyncio.Future[bytes | None] | None:
+        """Return what the short way says where what it would answer with has a digest; else None."""
+        return self._hot.begin(data) if self._has(data, digest) else None
+
+    def _has(self, data: bytes, digest: str) -> bool:
+        key = (convert.text(data, "model_name"), convert.text(data, "model_version"))
+        route = None if self._serving.current is None else self._serving.current.routes.get(key)
+        return route is not None and route.plain and route.served.loaded.digest == digest
+
+    async def infer(self, data: bytes, caller: Caller) -> Answer | Passed:
         """Return the answer to the bytes of a ModelInferRequest."""
         try:
             request = convert.read_request(data)
@@ -203,7 +222,9 @@ class InferenceServicer(Absent):
         """Run a stream's requests: bytes of ModelInferRequests to bytes of ModelStreamInferResponses."""
         caller = convert.caller(context)
         strict = caller.metadata(convert_stream.STATUS_KEY) == "true"
-        stream = Stream(requests, self._quick, lambda data: self._slow(data, caller, strict=strict))
+        stream = Stream(
+            requests, partial(self._quick, caller.digest), lambda data: self._slow(data, caller, strict=strict)
+        )
         self._streams.add(stream)
         if self._ending:
             stream.end()
@@ -236,8 +257,8 @@ class InferenceServicer(Absent):
             self._streams.discard(stream)
             stream.close()
 
-    def _quick(self, data: bytes) -> bytes | None:
-        answer = self._hot.answer(data)
+    def _quick(self, digest: str, data: bytes) -> bytes | None:
+        answer = self._hot.answer(data) if not digest or self._has(data, digest) else None
         return None if answer is None else convert_stream.stream_answer(answer)
 
     async def _slow(self, data: bytes, caller: Caller, *, strict: bool) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuralmesh_server import names
-from neuralmesh_server.errors import NotFoundError, UnavailableError
+from neuralmesh_server.errors import FailedPreconditionError, NotFoundError, UnavailableError
 from neuralmesh_server.inference.policy import DEFAULT
 
 if TYPE_CHECKING:
@@ -173,6 +173,39 @@ class Snapshot:
             raise self._unresolved(model, version)
         return found
 
+    def pinned(self, model: str, version: str, digest: str) -> Route:
+        """Return the route of exactly a digest: of the version that is named, or, for an alias, of any of the model.
+
+        An alias may stand elsewhere where the digest was resolved, so that it does not decide; no rollout does either.
+
+        Raises:
+            FailedPreconditionError: DIGEST_MISMATCH: what the request names is ready here under another digest.
+            neuralmesh_server.errors.NeuralMeshError: DIGEST_INVALID, and what `route` raises.
+        """
+        names.check_digest(digest)
+        numbered = bool(version) and is_number_like(version)
+        for (name, number), served in self.served.items():
+            if name == model and served.loaded.digest == digest and (not numbered or version == str(number)):
+                return self.routes[model, str(number)]
+        found = self.route(model, version).served.loaded
+        raise FailedPreconditionError(
+            "DIGEST_MISMATCH",
+            f"version {found.version} of model {model!r} is {found.digest} here, the caller wants {digest}",
+            model=model,
+            version=found.version,
+            expected=digest,
+            actual=found.digest,
+        )
+
+    def named(self, model: str, version: str) -> int:
+        """Return the number of the version that a text names, ready or not; 0 where it names none."""
+        found = self.routes.get((model, version))
+        if found is not None:
+            return found.served.loaded.version
+        if version and is_number_like(version):
+            return int(version) if version.isdecimal() and (model, int(version)) in self.states else 0
+        return self.targets.get((model, version or names.DEFAULT_ALIAS), 0)
+
     def ready_versions(self, model: str) -> list[int]:
         """Return the versions of a model that are ready, ascending."""
         return sorted(version for name, version in self.served if name == model)
@@ -260,6 +293,15 @@ class Serving:
         if self.current is None:
             raise UnavailableError("NOT_SERVING", "this node does not know yet what to serve")
         return self.current
+
+
+def check_names(model: str, version: str) -> None:
+    """Raise NAME_INVALID or VERSION_INVALID for what names no model, version or alias on any node."""
+    names.check_model(model)
+    if version and is_number_like(version):
+        names.parse_version(version)
+    elif version:
+        names.check_alias(version)
 
 
 def is_number_like(text: str) -> bool:

@@ -85,7 +85,8 @@ def read_response(response: Any) -> Prediction:
             arrays[name] = tensors.decode(name, datatype, shape, raw[index])
         else:
             arrays[name] = tensors.decode_contents(name, datatype, shape, output.contents)
-    parameters = response.parameters
+    found = ((key, _parameter(parameter)) for key, parameter in response.parameters.items())
+    parameters = {key: value for key, value in found if value is not None}
     version = response.model_version
     return Prediction(
         model=response.model_name,
@@ -95,12 +96,13 @@ def read_response(response: Any) -> Prediction:
         node=_text(parameters, "node"),
         outputs=arrays,
         request_id=response.id,
-        parameters={key: value for key in parameters if (value := _parameter(parameters[key])) is not None},
+        parameters=parameters,
     )
 
 
-def _text(parameters: Any, key: str) -> str:
-    return str(parameters[key].string_param) if key in parameters else ""
+def _text(parameters: Mapping[str, Parameter], key: str) -> str:
+    found = parameters.get(key)
+    return found if isinstance(found, str) else ""
 
 
 def _parameter(message: Any) -> Parameter | None:

@@ -71,8 +71,8 @@ class Edge:
         tls = settings.server.tls
         files = TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key) if tls else None
         self._upstream: AsyncClient | None = None
-        if edge.upstream is not None:
-            self._upstream = AsyncClient(inference=str(edge.upstream), tls=files, token=settings.token)
+        if settings.upstream is not None:
+            self._upstream = AsyncClient(inference=str(settings.upstream), tls=files, token=settings.token)
         self._mesh = client.mesh
         self.sources = Sources(None if self._upstream is None else UpstreamArtifacts(self._upstream), registry)
         self.cache = Cache(CacheFolder(settings.shared / "artifacts"), edge.max_bytes, self._protected)
@@ -100,7 +100,7 @@ class Edge:
         folder: NodeFolder,
         endpoint: Callable[[], str],
         lost_reports: Callable[[], int],
-        counts: Counts | None = None,
+        counts: Callable[[], Counts],
     ) -> None:
         """Join the parts that every node has."""
         self._counts = counts
@@ -156,8 +156,8 @@ class Edge:
 
     def figures(self) -> Figures:
         """Return how the node is."""
-        counts = self._counts
-        upward = {} if counts is None else {name: getattr(counts, name) for name in COUNTED}
+        counts = self._counts()
+        upward = {name: getattr(counts, name) for name in COUNTED}
         failed = [one for one in self._loader.reports() if one.state == "FAILED"]
         return Figures(
             cache_bytes=self.cache.complete_bytes,

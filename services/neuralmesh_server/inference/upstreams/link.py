@@ -87,6 +87,21 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Passing:
+    """A request that goes to another node as it came.
+
+    Attributes:
+        data: The bytes of the ModelInferRequest.
+        seconds: How long to wait, with the time to connect.
+        metadata: Metadata of the call.
+    """
+
+    data: bytes
+    seconds: float
+    metadata: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyOutput:
     """An output as the upstream sent it: raw elements, or typed ones by the names of their fields."""
 
@@ -117,6 +132,16 @@ class UpstreamLink(Protocol):
 
     async def infer(self, forward: Forward) -> Reply:
         """Return the answer to a request; cancelling this cancels the call."""
+
+    async def close(self) -> None:
+        """End all calls and the connection."""
+
+
+class UpwardLink(Protocol):
+    """A connection to the node further up."""
+
+    async def pass_on(self, passing: Passing) -> bytes:
+        """Return the bytes of the answer; cancelling this cancels the call. Raises UpstreamError."""
 
     async def close(self) -> None:
         """End all calls and the connection."""

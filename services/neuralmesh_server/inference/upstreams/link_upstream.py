@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import grpc
@@ -10,17 +11,20 @@ import grpc
 from neuralmesh import TlsFiles, oip
 from neuralmesh.exceptions import error_info
 from neuralmesh_server.inference.backends.backend import LoadError
-from neuralmesh_server.inference.convert import HOPS_KEY
+from neuralmesh_server.inference.request import HOPS_KEY
 from neuralmesh_server.inference.upstreams import convert_upstream
 from neuralmesh_server.inference.upstreams.descriptor import TLS_MESH, TLS_SYSTEM
 from neuralmesh_server.inference.upstreams.link import UpstreamError
 from neuralmesh_server.runtime.status import PUSHBACK_KEY
 from neuralmesh_server.runtime.transport import MAX_MESSAGE_BYTES
-from neuralmesh_server.settings import Endpoint
+from neuralmesh_server.settings import Endpoint, SettingsError
 
 if TYPE_CHECKING:
-    from neuralmesh_server.inference.upstreams.link import Description, Forward, Reply, Target
+    from neuralmesh_server.inference.upstreams.link import Description, Forward, Passing, Reply, Target
     from neuralmesh_server.settings import TlsSettings, UpstreamCredentials
+
+CONNECT_SECONDS = 2.0
+"""Longest wait for a connection to a node further up, where the call itself may take longer."""
 
 _PUSHBACK_DIGITS = 9
 _SERVICE = oip.SERVICE.full_name
@@ -47,7 +51,7 @@ def connect(target: Target, credentials: UpstreamCredentials | None, tls: TlsSet
     try:
         if target.tls == TLS_MESH:
             assert tls is not None
-            secrets = TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key).credentials()
+            secrets = _mesh_credentials(tls)
         elif target.tls == TLS_SYSTEM:
             authority = credentials.authority if credentials else None
             secrets = grpc.ssl_channel_credentials(authority.read_bytes() if authority else None)
@@ -56,17 +60,36 @@ def connect(target: Target, credentials: UpstreamCredentials | None, tls: TlsSet
     return GrpcUpstream(target.address, secrets, credentials.token if credentials else "")
 
 
+def connect_upward(address: Endpoint, tls: TlsSettings | None, token: str) -> GrpcUpstream:
+    """Return the link to the node further up, with what this node's own calls carry; nothing is sent before it is used.
+
+    Raises:
+        SettingsError: A PEM file cannot be read, or the token would go through a network in plain text.
+    """
+    if token and tls is None and not address.is_loopback:
+        raise SettingsError(f"NEURALMESH_TOKEN is not sent to {address} in plain text")
+    try:
+        secrets = None if tls is None or address.path else _mesh_credentials(tls)
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}") from error
+    return GrpcUpstream(str(address), secrets, token)
+
+
+def _mesh_credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
+    return TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key).credentials()
+
+
 class GrpcUpstream:
-    """See neuralmesh_server.inference.upstreams.link.UpstreamLink.
+    """See neuralmesh_server.inference.upstreams.link.UpstreamLink and UpwardLink.
 
     Args:
-        address: Where the upstream listens, `host:port`.
+        address: Where the upstream listens, `host:port` or `unix:/path`.
         credentials: TLS; None for plain text.
         token: Bearer token of every call; empty for none.
     """
 
     def __init__(self, address: str, credentials: grpc.ChannelCredentials | None, token: str) -> None:
-        loopback = Endpoint.parse(address, name="address").is_loopback
+        loopback = Endpoint.parse_peer(address, name="address").is_loopback
         options = [*_OPTIONS, ("grpc.enable_http_proxy", 0)] if loopback else list(_OPTIONS)
         if credentials is None:
             self._channel = grpc.aio.insecure_channel(address, options)
@@ -96,6 +119,10 @@ class GrpcUpstream:
         metadata = ((HOPS_KEY, str(forward.hops)), *forward.metadata)
         return convert_upstream.read_reply(await self._call(self._infer, data, forward.seconds, metadata))
 
+    async def pass_on(self, passing: Passing) -> bytes:
+        """Return the bytes of the answer; cancelling this cancels the call."""
+        return await self._call(self._infer, passing.data, passing.seconds, passing.metadata, CONNECT_SECONDS)
+
     async def close(self) -> None:
         """End all calls and the connection."""
         await self._channel.close()
@@ -109,9 +136,10 @@ class GrpcUpstream:
         data: bytes,
         seconds: float,
         metadata: tuple[tuple[str, str], ...] = (),
+        connect_seconds: float = math.inf,
     ) -> bytes:
         if self._channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
-            seconds -= await self._connect(seconds)
+            seconds -= await self._connect(min(seconds, connect_seconds))
         try:
             answer: bytes = await method(data, timeout=seconds, metadata=(*self._authorization, *metadata))
         except grpc.aio.AioRpcError as error:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 UNVERIFIED = "unverified"
 PROVED = "proved"
 
-_PASSED_ON = ("traceparent", "tracestate")
+PASSED_ON = ("traceparent", "tracestate")
+"""Metadata of the caller that goes along."""
 
 _SAME_CODE: dict[str, type[NeuralMeshError]] = {
     "INVALID_ARGUMENT": InvalidArgumentError,
@@ -106,7 +107,7 @@ class RemoteUpstream:
                 f"the deadline passed before {descriptor.label} was asked",
                 upstream=descriptor.label,
             )
-        found = [(key, caller.metadata(key)) for key in _PASSED_ON]
+        found = [(key, caller.metadata(key)) for key in PASSED_ON]
         metadata = tuple((key, value) for key, value in found if value is not None)
         forward = Forward(request, descriptor.model, descriptor.version, seconds, caller.hops + 1, metadata)
         try:

@@ -1,0 +1,1 @@
+"""An inference node within a Python program, without RPC; `neuralmesh.embedded` is its door."""
