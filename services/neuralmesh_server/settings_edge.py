@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from neuralmesh_server.endpoint import Endpoint, SettingsError
+from neuralmesh_server.endpoint import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +28,10 @@ class EdgeSettings:
 
     Attributes:
         labels: What assignments select it by.
-        upstream: The node further up the line; None for none.
         max_bytes: Most bytes of artifacts that it may hold.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
-    upstream: Endpoint | None = None
     max_bytes: int = DEFAULT_MAX_BYTES
 
     def __post_init__(self) -> None:
@@ -47,11 +45,10 @@ class EdgeSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> EdgeSettings:
-        """Read NEURALMESH_EDGE_LABELS, _UPSTREAM and _MAX_BYTES."""
-        upstream, size = env.get("NEURALMESH_EDGE_UPSTREAM"), env.get("NEURALMESH_EDGE_MAX_BYTES")
+        """Read NEURALMESH_EDGE_LABELS and _MAX_BYTES."""
+        size = env.get("NEURALMESH_EDGE_MAX_BYTES")
         return cls(
             labels=read_labels(env.get("NEURALMESH_EDGE_LABELS", "")),
-            upstream=Endpoint.parse_peer(upstream, name="NEURALMESH_EDGE_UPSTREAM") if upstream else None,
             max_bytes=_size("NEURALMESH_EDGE_MAX_BYTES", size) if size else DEFAULT_MAX_BYTES,
         )
 

@@ -35,6 +35,9 @@ def run(
         str | None,
         typer.Option(metavar=_ADDRESS, help="The node further up the line (NEURALMESH_EDGE_UPSTREAM)."),
     ] = None,
+    hedge: Annotated[
+        bool, typer.Option("--hedge", help="Have it run as well what takes longer than usual (NEURALMESH_EDGE_HEDGE).")
+    ] = False,
     metrics: Annotated[
         str | None,
         typer.Option(metavar=_ADDRESS, help="The metrics service (NEURALMESH_METRICS); without it none is told."),
@@ -68,6 +71,7 @@ def run(
         {
             "NEURALMESH_REGISTRY": registry,
             "NEURALMESH_EDGE_UPSTREAM": upstream,
+            "NEURALMESH_EDGE_HEDGE": "1" if hedge else None,
             "NEURALMESH_METRICS": metrics,
             "NEURALMESH_EDGE_LABELS": labels,
             "NEURALMESH_EDGE_STORE": store,

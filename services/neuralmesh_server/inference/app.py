@@ -237,6 +237,7 @@ class InferenceApp:
                 serving=self._serving,
                 folder=folder,
                 endpoint=lambda: str(self.endpoint),
+                counts=lambda: self._upward.counts,
                 lost_reports=lambda: 0 if self._telemetry is None else self._telemetry.given_up,
                 counts=self._upward.counts,
             )

@@ -11,7 +11,7 @@ from neuralmesh import AsyncClient, exceptions
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference.edge.sources import Sources
 from neuralmesh_server.inference.links import LinkError
-from neuralmesh_server.settings import EdgeSettings, Endpoint
+from neuralmesh_server.settings import Endpoint
 from tests.inference import models
 from tests.inference.conftest import when_settled
 from tests.inference.edge.conftest import Site, answer
@@ -84,7 +84,7 @@ async def test_a_site_fetches_an_artifact_once(site: Site) -> None:
     await site.registry.applied()
     served = dict(site.registry.served)
     upstream = Endpoint.parse(str(first.endpoint), name="upstream")
-    second = await site.start("edge-2", edge=EdgeSettings(upstream=upstream))
+    second = await site.start("edge-2", upstream=upstream)
     await when_settled(second)
     assert (await answer(site.client(second))).version == 1
     assert site.registry.served == served
@@ -95,7 +95,7 @@ async def test_a_site_fetches_an_artifact_once(site: Site) -> None:
 
 async def test_without_its_upstream_a_node_asks_the_registry(site: Site) -> None:
     """An upstream that is not there costs little."""
-    node = await site.start(edge=EdgeSettings(upstream=Endpoint("127.0.0.1", 1)))
+    node = await site.start(upstream=Endpoint("127.0.0.1", 1))
     report = await site.registry.applied()
     assert (await answer(site.client(node))).version == 1
     assert report.figures.fetched_registry_bytes == len(models.digits_onnx(1))
@@ -116,7 +116,7 @@ async def test_wrong_bytes_from_upstream_are_fetched_from_the_registry(site: Sit
     partial.mkdir(parents=True)
     (partial / digest.removeprefix("sha256:")).write_bytes(content[:10])
     upstream = Endpoint.parse(str(first.endpoint), name="upstream")
-    second = await site.start("edge-2", edge=EdgeSettings(upstream=upstream))
+    second = await site.start("edge-2", upstream=upstream)
     await when_settled(second)
     assert (await answer(site.client(second))).version == 1
     assert ContentStore(site.folder / "edge-2" / "artifacts").path(digest).read_bytes() == site.registry.content[digest]

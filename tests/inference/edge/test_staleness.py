@@ -14,8 +14,9 @@ from neuralmesh import exceptions
 from neuralmesh_server.inference.app import InferenceApp
 from neuralmesh_server.inference.edge import silence
 from neuralmesh_server.inference.edge.silence import Silence, after, step_of
+from neuralmesh_server.settings import Endpoint
 from tests.inference import models
-from tests.inference.conftest import PATIENCE, when, when_settled
+from tests.inference.conftest import PATIENCE, when, when_ready, when_settled
 from tests.inference.edge.conftest import ROWS, Site, answer
 
 FLAG, REFUSE, SERVE = 2, 3, 1
@@ -158,3 +159,18 @@ def test_a_damaged_memory_counts_from_the_start(tmp_path) -> None:  # type: igno
     for content in (b"", b"{", b"[1]", b'[{"model": 1}]'):
         (tmp_path / "overrides.json").write_bytes(content)
         assert OverrideFile(tmp_path).load() == []
+
+
+async def test_what_is_refused_for_silence_goes_upward_where_it_can(site: Site) -> None:
+    """A node with an upstream passes such calls on, and reports how many."""
+    first = await site.start("edge-1")
+    await site.registry.stale("digits", REFUSE, 60)
+    await site.registry.applied()
+    await when_settled(first)
+    node = await site.start("edge-2", upstream=Endpoint.parse(str(first.endpoint), name="upstream"))
+    await when_ready(node, "digits", 1)
+    client = site.client(node)
+    assert (await answer(client, version=1)).node == "edge-2"
+    silent(node, 61)
+    assert (await answer(client, version=1)).node == "edge-1"
+    assert (await client.edge.get_edge_status()).figures.forwarded == 1

@@ -71,8 +71,8 @@ class Edge:
         tls = settings.server.tls
         files = TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key) if tls else None
         self._upstream: AsyncClient | None = None
-        if edge.upstream is not None:
-            self._upstream = AsyncClient(inference=str(edge.upstream), tls=files, token=settings.token)
+        if settings.upstream is not None:
+            self._upstream = AsyncClient(inference=str(settings.upstream), tls=files, token=settings.token)
         self._mesh = client.mesh
         self.sources = Sources(None if self._upstream is None else UpstreamArtifacts(self._upstream), registry)
         self.cache = Cache(CacheFolder(settings.shared / "artifacts"), edge.max_bytes, self._protected)
@@ -81,7 +81,7 @@ class Edge:
         heard = remembered.silent_seconds
         # A node that has a state has heard of the registry, whatever became of the file.
         self._silence = Silence(0.0 if heard is None and replica.revision else heard)
-        self._memory = Memory(store, max(remembered.highest, replica.revision), self._silence, self.wake)
+        self._memory = Memory(store, remembered, replica.revision, self._silence, self.wake)
         self._staleness = Staleness(
             replica=replica, silence=self._silence, changed=self._refresh, stepped=self._memory.mark
         )
@@ -100,7 +100,7 @@ class Edge:
         folder: NodeFolder,
         endpoint: Callable[[], str],
         lost_reports: Callable[[], int],
-        counts: Counts | None = None,
+        counts: Callable[[], Counts],
     ) -> None:
         """Join the parts that every node has."""
         self._counts = counts
@@ -111,6 +111,8 @@ class Edge:
             store=OverrideFile(self._settings.data),
             changed=self._moved,
         )
+        # What was set aside does not answer while a starting node opens what is to answer.
+        loader.effective.update({(move.model, move.alias): move.version for move in self.overrides.moves()})
         self._reporting = Reporting(
             replica=self._replica, loader=loader, keeper=keeper, memory=self._memory, figures=self.figures
         )
@@ -158,8 +160,8 @@ class Edge:
 
     def figures(self) -> Figures:
         """Return how the node is."""
-        counts = self._counts
-        upward = {} if counts is None else {name: getattr(counts, name) for name in COUNTED}
+        counts = self._counts()
+        upward = {name: getattr(counts, name) for name in COUNTED}
         failed = [one for one in self._loader.reports() if one.state == "FAILED"]
         return Figures(
             cache_bytes=self.cache.complete_bytes,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from neuralmesh_server.inference.holding.follower import to_the_end
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,7 +46,8 @@ class Memory:
 
     Args:
         store: Where it is kept.
-        highest: Highest revision that the node has applied as it starts.
+        kept: What was kept when the node last ran.
+        revision: The revision of the state that it starts with.
         silence: What is counted.
         saved: Called after each write, on the loop.
 
@@ -53,13 +56,18 @@ class Memory:
         kept: The same, on the disk.
     """
 
-    def __init__(self, store: MemoryStore, highest: int, silence: Silence, saved: Callable[[], None]) -> None:
+    def __init__(
+        self, store: MemoryStore, kept: Remembered, revision: int, silence: Silence, saved: Callable[[], None]
+    ) -> None:
         self._store = store
         self._silence = silence
         self._on_saved = saved
         self._dirty = asyncio.Event()
-        self.highest = highest
-        self.kept = 0
+        self._keeping = asyncio.Lock()
+        self.highest = max(kept.highest, revision)
+        self.kept = kept.highest
+        if self.kept < self.highest:
+            self.mark()
 
     def applied(self, revision: int) -> None:
         """Take note of an applied revision."""
@@ -80,12 +88,16 @@ class Memory:
 
     async def keep(self, *, coarse: bool = False) -> bool:
         """Write now, the silence to the second or only its step; returns whether it is kept."""
+        async with self._keeping:
+            return await self._keep(coarse=coarse)
+
+    async def _keep(self, *, coarse: bool) -> bool:
         self._dirty.clear()
         seconds = self._silence.seconds
         silent = None if seconds is None else float(self._silence.step) if coarse else seconds
         highest = self.highest
         try:
-            await asyncio.to_thread(self._store.save, Remembered(highest, silent))
+            await to_the_end(lambda: self._store.save(Remembered(highest, silent)))
         except OSError as error:
             log.warning("edge_memory_not_kept", why=str(error))
             return False

@@ -148,6 +148,16 @@ class ReplicaStore(Protocol):
         """Keep it durably; blocks."""
 
 
+async def to_the_end(work: Callable[[], None]) -> None:
+    """Do work in a thread; a cancellation waits until it is done, so that nobody does the same beside it."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.gather(doing, return_exceptions=True)
+        raise
+
+
 class Keeper:
     """Writes the replica to disk after changes, one write at a time, the newest state only; again where that failed.
 
@@ -177,6 +187,7 @@ class Keeper:
         self._pause = pause
         self._on_saved = saved
         self._dirty = asyncio.Event()
+        self._keeping = asyncio.Lock()
         self._content = b""
         self.kept = (0, b"")
 
@@ -194,13 +205,17 @@ class Keeper:
 
     async def keep(self) -> bool:
         """Write now, unless nothing is new; returns whether the newest state is kept."""
+        async with self._keeping:
+            return await self._keep()
+
+    async def _keep(self) -> bool:
         self._dirty.clear()
         state = (self._replica.revision, self._replica.digest())
         content = self._store.encode(self._replica, self._effective())
         if content == self._content:
             return True
         try:
-            await asyncio.to_thread(self._store.save, content)
+            await to_the_end(lambda: self._store.save(content))
         except OSError as error:
             log.warning("replica_not_kept", why=str(error))
             return False
