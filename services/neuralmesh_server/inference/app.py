@@ -239,7 +239,6 @@ class InferenceApp:
                 endpoint=lambda: str(self.endpoint),
                 counts=lambda: self._upward.counts,
                 lost_reports=lambda: 0 if self._telemetry is None else self._telemetry.given_up,
-                counts=self._upward.counts,
             )
         self._follower = Follower(
             registry=registry,

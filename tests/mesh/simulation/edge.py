@@ -18,6 +18,7 @@ from neuralmesh_server.inference.holding.store_node import NodeFolder
 from neuralmesh_server.inference.holding.store_replica import ReplicaFile
 from neuralmesh_server.inference.reporting.activity import Activity
 from neuralmesh_server.inference.serving import Serving
+from neuralmesh_server.inference.upward.counts import Counts
 from neuralmesh_server.settings import Endpoint, InferenceSettings, ServerSettings
 from neuralmesh_server.settings_edge import EdgeSettings
 from tests.mesh.simulation.registry import ALIAS, MODEL
@@ -112,6 +113,7 @@ class SimulatedEdge:
             folder=self._folder,
             endpoint=lambda: "simulated",
             lost_reports=lambda: 0,
+            counts=Counts,
         )
         if self.replica.revision:
             self.loader.changed()
