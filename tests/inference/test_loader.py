@@ -29,10 +29,10 @@ class StalledDownloads:
 
     def __init__(self, node: InferenceApp) -> None:
         source = node._loader._opening._artifacts
-        self._link = source._registry
+        self._link = source._source
         self.stalled: set[str] = set()
         self.waiting: set[str] = set()
-        source._registry = self
+        source._source = self
 
     async def download(self, digest: str, offset: int) -> AsyncIterator[bytes]:
         """Yield the bytes, or wait for ever."""
