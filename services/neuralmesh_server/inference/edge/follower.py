@@ -116,6 +116,9 @@ class EdgeFollower:
                 self._lost(f"refused revision {error.revision}: {error}")
             except LinkError as error:
                 self._report(error)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # grpc may tell of it as the end of the call
+                raise asyncio.CancelledError
             # Nodes that were cut off together do not come back together.
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             self._pause = min(self._pause * 2, self._longest_pause)
