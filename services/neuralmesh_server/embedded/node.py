@@ -85,7 +85,7 @@ class Node:
             upstream=_peer(upstream, "upstream"),
             hedge=hedge,
             keep_newest=KEEP_NEWEST if labels is None else 0,
-            edge=None if labels is None else EdgeSettings(labels, _peer(upstream, "upstream")),
+            edge=None if labels is None else EdgeSettings(labels),
             token=token,
         )
         _keep_off_standard_output()

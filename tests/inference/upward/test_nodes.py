@@ -150,7 +150,7 @@ async def test_what_is_unknown_goes_up_byte_for_byte(low: Suite, above: Above) -
     assert came == data
     assert (metadata["neuralmesh-hops"], "neuralmesh-digest" in metadata) == ("1", False)
     assert left is not None
-    assert 0 < left < 5
+    assert 0 < left < 5.1  # two clocks and a rounding lie between
     assert (node._upward.counts.forwarded, node._upward.counts.forward_failures) == (1, 0)
 
 
