@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MODEL, ALIAS, KIND = "digits", "production", "liam.binary_network"
 SITES = ("oslo", "bergen")
 CONVERGED_SECONDS = 1.0
-AWHILE = 500
+AWHILE = 300
 """Requests that callers make between two steps, so that each step is seen by some."""
 
 
