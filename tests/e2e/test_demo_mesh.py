@@ -17,4 +17,4 @@ def test_edges_serve_without_the_line(tmp_path: Path) -> None:
     assert figures["answers that are not what their version says"] == "0"
     answered = [name for name in figures if name.startswith("answered by")]
     assert len(answered) == 4
-    assert "set aside here for version 1" in run.stdout
+    assert "set aside on site" in run.stdout

@@ -160,8 +160,8 @@ class Story:
             table.add_column(name, no_wrap=True)
         for node in self._nodes():
             labels = ",".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
-            aside = [f"{move.alias} set aside here for version {move.version}" for move in node.figures.overrides]
-            state = "converged" if node.converged else node.reason or ", ".join(aside)
+            aside = "set aside on site" if node.figures.overrides else "behind"
+            state = "converged" if node.converged else node.reason or aside
             table.add_row(node.node, labels, str(node.applied_revision), f"version {self._serves(node.node)}", state)
         self._console.print(table)
 
