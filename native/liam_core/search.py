@@ -207,13 +207,16 @@ class BinaryCodes:
         """Return what C searches by a metric: the codes, and the bits set in each where it needs them.
 
         Both live as long as this object.
+
+        Raises:
+            ValueError: `metric` is none.
         """
+        _check_metric(metric)
         return ffi.from_buffer(self._memory), self._row_popcounts() if metric == "jaccard" else None
 
     def _check(self, queries: object, metric: object) -> None:
         check_bits("queries", queries, self._nbits, 2)
-        if metric not in _METRICS:
-            raise ValueError(f"metric: want 'hamming', 'dot' or 'jaccard', got {metric!r}")
+        _check_metric(metric)
 
     def _dtype(self, metric: Metric) -> type[np.generic]:
         if metric == "hamming":
@@ -288,6 +291,11 @@ class BinaryCodes:
         if metric == "dot":
             return self._nbits - 2 * high.astype(np.int32)
         return high.astype(self._dtype(metric), copy=False)
+
+
+def _check_metric(metric: object) -> None:
+    if metric not in _METRICS:
+        raise ValueError(f"metric: want 'hamming', 'dot' or 'jaccard', got {metric!r}")
 
 
 def rescore_vectors(

@@ -329,6 +329,7 @@ FUNCTIONS = [
         CODES.within,
         {"queries": codes(), "radius": Integer(2, most=None), "metric": _metric, "threads": _threads},
     ),
+    Function("BinaryCodes.prepared", CODES.prepared, {"metric": _metric}),
     Function(
         "BinaryCodes.rescore", CODES.rescore, {"queries": Array(FLOATS), "positions": Array(POSITIONS, width=False)}
     ),
