@@ -16,8 +16,9 @@ from neuralmesh_server.content_store import ContentStore
 from tests.inference import models
 from tests.inference.conftest import PATIENCE
 from tests.inference.edge.conftest import Site, answer
-from tests.inference.edge.dying import POINTS
 
+SHORT = ("download", "published", "state", "acknowledge")
+"""The points between which the most happens; tests/mesh/long takes all that there are."""
 BIG = models.digits_onnx(2, hidden=3000)
 
 
@@ -62,7 +63,7 @@ async def first_answer(client: AsyncClient) -> int:
                 await asyncio.sleep(0.01)  # a starting process has no event to wait for
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SHORT)
 async def test_a_kill_costs_nothing_but_time(site: Site, point: str) -> None:
     """Offline one of the alias's versions answers; online the newest does, and nothing was fetched twice."""
     node = await site.start()
