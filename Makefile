@@ -20,10 +20,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-setdemo-mesh: $(STAMP) ## two edge nodes serve while the line is cut, converge when it is back, and roll back on site
-	@$(BIN)/python -m neuralmesh_server.demo.mesh
-
-up: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
+setup: $(STAMP) ## virtual environment in .venv from the lock file, with the kernel compiled
 
 $(STAMP): requirements/dev.txt pyproject.toml setup.py tools/setup.sh $(NATIVE)
 	@PYTHON='$(PYTHON)' UV='$(UV)' bash tools/setup.sh '$(VENV)' requirements/dev.txt
@@ -37,6 +34,9 @@ demo-index: $(STAMP) ## digits by their nearest neighbours: a binary index, two 
 
 demo-transform: $(STAMP) ## near duplicates of digits: a signal transform, and an index of what it gives
 	@$(BIN)/python -m neuralmesh_server.demo.near_duplicates
+
+demo-mesh: $(STAMP) ## two edge nodes serve while the line is cut, converge when it is back, and roll back on site
+	@$(BIN)/python -m neuralmesh_server.demo.mesh
 
 up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
 	@$(BIN)/neuralmesh up
