@@ -244,9 +244,13 @@ def edge_handler(
             figures=Figures(),
         )
 
+    def size_of(digest: str) -> int:
+        files = (file for version in replica.versions.values() for file in version.files)
+        return next((file.size for file in files if file.digest == digest), 0)
+
     service = EdgeServicer(
         status=status if edge is None else edge.status,
-        giving=Giving(store),
+        giving=Giving(store, size_of),
         overrides=None if edge is None else edge.overrides,
     )
     return service_handler(SERVICE, service, GetMessageClass, guard=guard(access, EDGE_RULES))

@@ -87,8 +87,9 @@ class EdgeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchArtifact(self, request, context):
-        """Returns a range of an artifact that this node holds complete and verified, in chunks of at most 1 MiB, as
-        RegistryService.DownloadArtifact does. NOT_FOUND (ARTIFACT_NOT_FOUND) where it does not hold it.
+        """Returns a range of an artifact in chunks of at most 1 MiB, as RegistryService.DownloadArtifact does. One that this
+        node is fetching itself is given out as it comes, before it is verified: the caller holds it against its digest.
+        NOT_FOUND (ARTIFACT_NOT_FOUND) where the node does not hold it, also in its middle when it comes no more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
