@@ -15,7 +15,7 @@ from neuralmesh_server.registry import documents, documents_mesh, etags, protect
 from neuralmesh_server.registry.catalog import find_model, find_version
 from neuralmesh_server.registry.ledger import Repeatable, record
 from neuralmesh_server.registry.records import Alias, AliasMoved, Move, MoveKind
-from neuralmesh_server.registry.records_mesh import EVERY_NODE_PPM
+from neuralmesh_server.registry.records_mesh import EVERY_NODE_PPM, WaveReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,6 +177,8 @@ def _promote(
     if current is None or before != state or proof != current.proof:  # the very same promotion again is no new claim
         protection.check(transaction, time_ms, model, alias, before=before, after=state, proof=proof)
     if current is not None and before == state:
+        if waves is None or waves.shares_ppm[0] == EVERY_NODE_PPM:
+            _reach_all(transaction, time_ms, model, alias, origin)
         return Move(current, before)
     previous = 0 if current is None else current.state.version
     event = record(
@@ -194,6 +196,15 @@ def _promote(
     else:
         transaction.set_wave(model, alias, event.revision, waves.shares_ppm[0])
     return Move(find_alias(transaction, model, alias), before)
+
+
+def _reach_all(transaction: Transaction, time_ms: int, model: Model, alias: str, origin: Origin) -> None:
+    """Bring a move that still goes out in waves to every node at once."""
+    newest = next((wave for wave in transaction.waves(model) if wave.alias == alias), None)
+    if newest is not None:
+        change = WaveReached(model.name, alias, newest.revision, EVERY_NODE_PPM)
+        record(transaction, time_ms, origin, change, model=model)
+        transaction.end_waves(model, alias)
 
 
 def _rollback(

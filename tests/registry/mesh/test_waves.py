@@ -218,6 +218,40 @@ async def test_a_promotion_without_waves_is_everywhere_at_once(world):
     assert world.hub.waves == ()
 
 
+async def test_the_same_promotion_without_waves_brings_them_to_their_end(world):
+    """Whoever does not want to wait any longer promotes again; the same waves again change nothing."""
+    revision = await world.promote(2)
+    assert await world.promote(2) == revision
+    assert len({world.holds(name) for name in NAMES}) == 2
+    assert await world.promote(2, None) == revision, "it is no new move"
+    assert {world.holds(name) for name in NAMES} == {2}
+    assert world.hub.waves == ()
+    event = (await world.log.promotions.history("digits", "production", 2**53 - 1, 1))[0]
+    assert event.actor == ANN.actor
+    assert event.change == WaveReached("digits", "production", revision, 1_000_000)
+    await world.promote(2, None)
+    assert await world.shares() == [1_000_000]
+
+
+async def test_a_version_that_takes_its_process_down_holds_the_wave(world):
+    """A node that was started again has to say again that it applied its state, and the time begins anew."""
+    revision = await world.promote(2)
+    first = reached(200_000, revision)
+    world.apply(*first)
+    await world.pass_time(9)
+    name = first[0]
+    digest = world.fleet.node(name).desired_digest
+    for life in range(1, 4):
+        world.hub.leave(world.sessions[name])
+        hello = Hello(name, {"tier": "edge"}, 0, digest, name.encode().ljust(32, b"."), epoch_ms=life)
+        world.sessions[name] = await world.hub.join(hello, ANN)
+        await world.pass_time(9)
+    assert await world.shares() == []
+    world.apply(name)
+    await world.pass_time(10)
+    assert await world.shares() == [600_000]
+
+
 async def test_the_first_promotion_of_an_alias_may_come_in_waves(log):
     """Nodes that it has not reached have the model without the alias."""
     await log.assignments.set(Assignment("*", "faces", "production"), ANN)

@@ -117,9 +117,10 @@ class Node:
         return self.applied and not self.figures.failures
 
     def greeted(self, hello: Hello, time_ms: int) -> Node:
-        """Return the node after a hello."""
+        """Return the node after a hello; a process that began since has not said yet what it can load."""
         return dataclasses.replace(
             self,
+            outcome=self.outcome if hello.epoch_ms == self.epoch_ms else None,
             labels=dict(hello.labels),
             hello_ms=time_ms,
             epoch_ms=hello.epoch_ms,
