@@ -47,10 +47,12 @@ class Disk:
         self.free += self.complete.pop(digest).size
 
     def discard(self, digest: str) -> None:
-        """Remove a partial or damaged one."""
-        for kind in (self.partial, self.damaged):
-            if digest in kind:
-                self.free += kind.pop(digest).size
+        """Remove a partial one."""
+        self.free += self.partial.pop(digest).size
+
+    def clear(self, digest: str) -> None:
+        """Remove a damaged one."""
+        self.free += self.damaged.pop(digest).size
 
     def free_bytes(self) -> int:
         """Return the free space."""
@@ -111,6 +113,21 @@ async def test_what_nobody_needs_goes_before_what_was_used() -> None:
     cache = Cache(disk, 40, set)
     async with cache.hold([wanted("x", 25)]):
         assert (set(disk.complete), set(disk.partial), set(disk.damaged)) == ({"a"}, set(), set())
+
+
+def test_damaged_bytes_go_without_those_that_come_in_their_place(tmp_path: Path) -> None:
+    """Room is made while a damaged artifact is fetched again, and its download goes on."""
+    store, content = ContentStore(tmp_path), b"what was damaged"
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    damaged = tmp_path / "damaged" / digest.removeprefix("sha256:")
+    damaged.write_bytes(b"something else")
+    with store.open_upload(digest, len(content)) as upload:
+        upload.write(content[:5])
+        Cache(CacheFolder(tmp_path), 0, set)._make(frozenset(), {digest: len(content)}, strict=False)
+        upload.write(content[5:])
+        upload.finish()
+    assert store.path(digest).read_bytes() == content
+    assert not damaged.exists()
 
 
 async def test_what_is_being_fetched_stays() -> None:

@@ -63,7 +63,10 @@ class CacheStore(Protocol):
         """Remove a complete artifact."""
 
     def discard(self, digest: str) -> None:
-        """Remove what there is of an artifact that is partial or damaged."""
+        """Remove what there is of an artifact that is partial."""
+
+    def clear(self, digest: str) -> None:
+        """Remove the bytes of a damaged artifact, and not those that come in their place."""
 
     def free_bytes(self) -> int:
         """Return the free space of the disk."""
@@ -172,7 +175,7 @@ class Cache:
         self, found: Inventory, protected: frozenset[str], wanted: Mapping[str, int]
     ) -> Iterable[tuple[str, Held, Callable[[str], None]]]:
         for digest, held in found.damaged.items():
-            yield digest, held, self._store.discard
+            yield digest, held, self._store.clear
         for digest, held in found.partial.items():
             if digest not in wanted and digest not in protected:
                 yield digest, held, self._store.discard

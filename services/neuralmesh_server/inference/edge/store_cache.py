@@ -59,13 +59,19 @@ class CacheFolder:
         self._complete(digest).unlink(missing_ok=True)
 
     def discard(self, digest: str) -> None:
-        """Remove what there is of an artifact that is partial or damaged."""
-        for folder in ("partial", "damaged"):
-            (self._root / folder / digest.removeprefix("sha256:")).unlink(missing_ok=True)
+        """Remove what there is of an artifact that is partial."""
+        self._beside("partial", digest).unlink(missing_ok=True)
+
+    def clear(self, digest: str) -> None:
+        """Remove the bytes of a damaged artifact, and not those that come in their place."""
+        self._beside("damaged", digest).unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """Return the free space of the disk."""
         return self._free(self._root)
+
+    def _beside(self, folder: str, digest: str) -> Path:
+        return self._root / folder / digest.removeprefix("sha256:")
 
     def _complete(self, digest: str) -> Path:
         digits = digest.removeprefix("sha256:")
