@@ -129,12 +129,37 @@ async def test_a_move_that_cannot_be_kept_changes_nothing(site: Site, monkeypatc
     await site.registry.applied()
     await when_ready(node, "digits", 1, 2)
     client = site.client(node)
-
-    def full(moves: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(node._edge.overrides._store, "save", full)
+    monkeypatch.setattr(node._edge.overrides._store, "save", _full)
     with pytest.raises(exceptions.ResourceExhaustedError) as raised:
         await client.edge.override_alias("digits")
     assert raised.value.reason == "STORAGE_FULL"
     assert (await answer(client)).version == 2
+
+
+async def test_a_move_ends_on_the_disk_after_the_state_that_ends_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the two leaves the move and not the version that somebody moved away from."""
+    await promoted(site, 2)
+    node = await site.start()
+    await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
+    client = site.client(node)
+    await client.edge.override_alias("digits")
+    kept = site.folder / "edge-1" / "overrides.json"
+    content = kept.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(node._keeper._store, "save", _full)
+        await promoted(site, 3)
+        told = await site.registry.reported(lambda one: "written to the disk" in one.reason)
+        assert told.outcome == Outcome.OUTCOME_PENDING
+        assert (await answer(client)).version == 3
+        assert kept.read_bytes() == content
+    node._keeper.mark()
+    await site.registry.applied()
+    await node._edge.overrides.settled()
+    assert kept.read_bytes() == b"[]"
+
+
+def _full(content: object) -> None:
+    raise OSError(28, "No space left on device")

@@ -156,6 +156,8 @@ class Edge:
     def wake(self) -> None:
         """Take note that something was kept."""
         if self._reporting is not None:
+            if self._keeper.kept == (self._replica.revision, self._replica.digest()):
+                self.overrides.state_kept()
             self._reporting.wake()
 
     def figures(self) -> Figures:

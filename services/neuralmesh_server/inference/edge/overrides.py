@@ -58,6 +58,7 @@ class Overrides:
         self._moves = {(move.model, move.alias): move for move in store.load()}
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._ended = False
         self.reconcile()
 
     def moves(self) -> tuple[LocalMove, ...]:
@@ -69,14 +70,22 @@ class Overrides:
         return [(move.model, move.version) for move in self._moves.values()]
 
     def reconcile(self) -> None:
-        """End the moves that the registry has overtaken, and tell the replica those that hold."""
+        """End the moves that the registry has overtaken, and tell the replica those that hold.
+
+        On the disk they end when the state that ended them is there: before that a crash would leave neither.
+        """
         over = [key for key, move in self._moves.items() if not self._holds(key, move)]
         for key in over:
             move = self._moves.pop(key)
             log.info("override_ended", model=move.model, alias=move.alias, version=move.version)
         self._replica.set_aside({key: move.version for key, move in self._moves.items()})
-        if over:
-            self._spawn_save()
+        self._ended = self._ended or bool(over)
+
+    def state_kept(self) -> None:
+        """Take note that the state is on the disk; what it ended ends there as well, beside everything else."""
+        if self._ended:
+            self._ended = False
+            self._hold(asyncio.get_running_loop().create_task(self._save()))
 
     async def override(self, model: str, alias: str, version: int, actor: str, reason: str) -> tuple[LocalMove, int]:
         """Have another version answer for an alias; returns the move and the version that answered before.
@@ -185,14 +194,6 @@ class Overrides:
             raise ResourceExhaustedError(
                 "STORAGE_FULL", f"the node cannot keep what is set aside: {error.strerror}"
             ) from error
-
-    def _spawn_save(self) -> None:
-        """Write what holds, beside everything else: what a crash leaves ends again at the next start."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        self._hold(loop.create_task(self._save()))
 
     async def _save(self) -> None:
         async with self._changing:
