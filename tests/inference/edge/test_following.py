@@ -51,6 +51,29 @@ async def test_a_promotion_is_pending_until_it_is_loaded(site: Site) -> None:
     assert (await answer(client)).version == 2
 
 
+@pytest.mark.parametrize("what", ["replica", "memory"])
+async def test_a_state_is_applied_when_it_is_on_the_disk(
+    site: Site, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Before, nothing but the disk is missing, and the node says so."""
+    node = await site.start()
+    await site.registry.applied()
+
+    def full(content: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = node._keeper._store if what == "replica" else node._edge._memory._store
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "save", full)
+        await site.registry.promote("digits", site.registry.push("digits", models.digits_onnx(2)))
+        told = await site.registry.reported(lambda one: "written to the disk" in one.reason)
+        assert (told.outcome, told.state_digest) == (Outcome.OUTCOME_PENDING, site.registry.digest())
+        assert (await answer(site.client(node))).version == 2
+        await asyncio.sleep(0.1)
+        assert site.registry.reports[-1].outcome == Outcome.OUTCOME_PENDING
+    await site.registry.applied()
+
+
 async def test_a_version_that_cannot_be_loaded_is_refused_and_the_old_one_answers(site: Site) -> None:
     """The registry hears why, and the version before goes on though the new state no longer names it."""
     node = await site.start()

@@ -47,6 +47,7 @@ class Wire:
         mute_up: What the node says vanishes.
         mute_down: What the registry says vanishes.
         carried_bytes: Bytes of artifacts that reached the node.
+        heard: Steps that reached it in all its streams, as somebody on the line may have written them down.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Wire:
         self.weather: Weather = FAIR
         self.is_cut = self.mute_up = self.mute_down = False
         self.carried_bytes = 0
+        self.heard: list[bytes] = []
 
     @property
     def chance(self) -> Chance:
@@ -79,6 +81,11 @@ class Wire:
         """Break every stream; new ones may begin."""
         for stream in list(self._streams):
             stream.break_off()
+
+    def replay(self) -> None:
+        """Say something again that the registry said some time."""
+        for stream in self._streams if self.heard else ():
+            stream.say(self.heard[self._chance.whole(0, len(self.heard) - 1)])
 
     async def delay(self) -> None:
         """Take the time that a message takes."""
@@ -150,6 +157,10 @@ class Stream:
         """Wait until what was said may have arrived."""
         await asyncio.sleep(2 * self._wire.weather.delay_seconds)
 
+    def say(self, step: bytes) -> None:
+        """Let a step reach the node."""
+        self._down.put_nowait(step)
+
     def break_off(self) -> None:
         """End it for both sides."""
         for task in self._tasks:
@@ -200,5 +211,6 @@ class Stream:
                 behind = await self._sent.get()
                 self._down.put_nowait(behind)
             self._down.put_nowait(step)
+            wire.heard.append(step)
             if chance.happens(wire.weather.doubled):
                 self._down.put_nowait(step)

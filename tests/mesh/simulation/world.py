@@ -122,6 +122,10 @@ class World:
         else:
             wire.mute_down = True
 
+    async def do_replay(self) -> None:
+        """Somebody on the line says again what the registry said before."""
+        self._edge().wire.replay()
+
     async def do_crash(self) -> None:
         """A node dies."""
         edge = self._edge()

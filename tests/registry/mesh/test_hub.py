@@ -65,6 +65,40 @@ async def test_what_came_and_went_is_not_sent(world):
     await asyncio.wait([waiting])
 
 
+async def test_a_state_that_comes_again_has_the_revision_that_made_it_come_again(world):
+    """Steps are shared between nodes, but not over revisions: a node refuses one that is lower than its own."""
+    await world.join("edge-1")
+    steps = world.sessions["edge-1"].steps()
+    await anext(steps)
+    assignment = Assignment("*", "faces", "staging", pinned_version=1)
+    revisions = []
+    for _ in range(2):
+        await world.log.assignments.set(assignment, ANN)
+        await world.hub.refresh()
+        step = await anext(steps)
+        revisions.append((step.revision, world.hub.revision))
+        await world.log.assignments.delete(assignment.id, ANN)
+        await world.hub.refresh()
+        step = await anext(steps)
+        revisions.append((step.revision, world.hub.revision))
+    assert all(sent == newest for sent, newest in revisions)
+    await steps.aclose()
+
+
+async def test_heartbeats_have_the_newest_revision(world):
+    """Also when nothing changed that a node is to hold."""
+    world.hub.heartbeat_seconds = 0.0
+    await world.join("edge-1")
+    steps = world.sessions["edge-1"].steps()
+    for number in range(3):
+        await anext(steps)
+        await world.log.promotions.promote("faces", f"other-{number}", AliasState(1), "", ANN)
+        await world.hub.refresh()
+        step = await anext(steps)
+        assert (step.models, step.revision) == ((), world.hub.revision)
+    await steps.aclose()
+
+
 async def test_a_refusal_that_comes_late_asks_for_the_whole_at_once(world):
     """When a step was sent on top of one that is refused, the whole state follows without waiting for a heartbeat."""
     await world.join("edge-1")
