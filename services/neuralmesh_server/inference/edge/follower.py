@@ -94,6 +94,7 @@ class EdgeFollower:
         self._longest_pause = longest_pause
         self._pause = FIRST_PAUSE_SECONDS
         self._connected = False
+        self._since = 0.0
         self._need_whole = replica.revision == 0 or replica.outdated
         self.trouble = "not reached yet"
 
@@ -195,10 +196,13 @@ class EdgeFollower:
             log.info("refusal_not_told", why=str(lost))
 
     def _found(self, revision: int) -> None:
-        self._pause = FIRST_PAUSE_SECONDS
         self.trouble = ""
+        now = asyncio.get_running_loop().time()
+        if self._connected and now - self._since > self._longest_pause:
+            # Not sooner: two nodes with one key, such as a copied disk, end each other's streams.
+            self._pause = FIRST_PAUSE_SECONDS
         if not self._connected:
-            self._connected = True
+            self._connected, self._since = True, now
             log.info("registry_followed", revision=revision)
             self._on_connected()
         self._on_heard()
