@@ -1,5 +1,6 @@
 """kill -9 of each service while the suite works: what survives, what is lost at most, and what is said about it."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,15 @@ def test_node_that_stops_in_order_loses_nothing(services: dict[str, Service], cl
     assert (node.gaps, node.running) == (0, False)
 
 
+def kept(folder: Path) -> int:
+    """Return the version that the node would serve again without the registry; 0 for none."""
+    path = folder / "inference" / "replica.json"
+    if not path.exists():
+        return 0
+    answering = json.loads(path.read_bytes())["effective"]
+    return int(answering[0]["version"]) if answering else 0
+
+
 def test_node_serves_while_the_registry_is_gone_and_catches_up(
     services: dict[str, Service], client: Client, tmp_path: Path
 ) -> None:
@@ -115,6 +125,7 @@ def test_node_serves_while_the_registry_is_gone_and_catches_up(
     promote(client, first, "first")
     services["registry"].kill()
     assert serves(client, first)
+    until(lambda: kept(tmp_path) == first, "the node has written down what it serves")
     services["inference"].kill()
     services["inference"].start()
     until(lambda: serves(client, first), "the node serves from its own store")
