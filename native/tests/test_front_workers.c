@@ -75,9 +75,9 @@ static size_t put_request(uint8_t *data, char model) {
     return GRPC_PREFIX + sizeof body - 1;
 }
 
-static void ask_within(rig *r, uint32_t id, char model, const char *timeout) {
+static void ask_with(rig *r, uint32_t id, char model, const char *field, const char *value) {
     uint8_t block[RIG_BLOCK], data[RIG_BLOCK], *end = rig_put_request(block, RIG_INFER);
-    if (timeout != NULL) end = rig_put_text(end, "grpc-timeout", timeout);
+    if (field != NULL) end = rig_put_text(end, field, value);
     rig_frame_in(r, FRAME_HEADERS, FLAG_END_HEADERS, id, block, (size_t)(end - block));
     const size_t size = put_request(data, model);
     if (id % 4 == 1) { /* at once, or in pieces, whose memory is taken over */
@@ -88,7 +88,15 @@ static void ask_within(rig *r, uint32_t id, char model, const char *timeout) {
     }
 }
 
-static void ask(rig *r, uint32_t id, char model) { ask_within(r, id, model, NULL); }
+static void ask(rig *r, uint32_t id, char model) { ask_with(r, id, model, NULL, NULL); }
+
+static void ask_within(rig *r, uint32_t id, char model, const char *timeout) {
+    ask_with(r, id, model, "grpc-timeout", timeout);
+}
+
+static void ask_pinned(rig *r, uint32_t id, const char *digest) {
+    ask_with(r, id, 'a', "neuralmesh-digest", digest);
+}
 
 static void step(rig *r) {
     CHECK(worker_step(r->front, &scratch));
@@ -151,6 +159,33 @@ static void test_no_place(void) { /* what finds none is its owner's, and known t
         step(r);
         is_answered(r, id);
     }
+    ended(r);
+}
+
+/* A call that names a digest is run by a worker where that answers, and else nothing is known of it to its owner. */
+static void test_pinned(void) {
+    rig *r = serving();
+    routes[0].digest = text("abc");
+    front_event event;
+    ask_pinned(r, 1, "abc");
+    step(r);
+    is_answered(r, 1);
+    ask_pinned(r, 3, "ab");
+    CHECK(rig_take(r, &event) && event.kind == FRONT_CALL && event.flags == 0);
+    answer(r, event.call, "other", 5);
+    gets(r, 3, "other");
+    r->core->limits.waiting = 0;
+    ask_pinned(r, 5, "abc");
+    CHECK(rig_take(r, &event) && event.kind == FRONT_CALL && event.flags == 0);
+    answer(r, event.call, "full", 4);
+    gets(r, 5, "full");
+    r->core->limits.waiting = PLACES;
+    given.fails = 1;
+    ask_pinned(r, 7, "abc");
+    step(r);
+    CHECK(rig_take(r, &event) && event.kind == FRONT_CALL && event.flags == 0);
+    answer(r, event.call, "why", 3);
+    gets(r, 7, "why");
     ended(r);
 }
 
@@ -307,6 +342,7 @@ void test_front_workers(void) {
     test_answers();
     test_turns();
     test_no_place();
+    test_pinned();
     test_no_memory();
     test_failing_run();
     test_deadlines();

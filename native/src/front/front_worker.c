@@ -155,7 +155,7 @@ static void refuse_late(work *w, stream *s) {
 static void hand_over(work *w, stream *s) {
     front_core(s->of->of)->running--; /* it is counted again as his */
     s->phase = RECEIVING;
-    if (!event_call(s, FRONT_BEGUN, w->message, w->size)) {
+    if (!event_call(s, call_begun(s), w->message, w->size)) {
         call_refuse(s, GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
     }
 }
