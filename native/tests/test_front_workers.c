@@ -230,6 +230,20 @@ static void test_deadlines(void) {
 
 static void pass_deadline(void) { stream_find(given.r->c, 1)->work->deadline_ns = front_now(); }
 
+static void pass_and_reset(void) {
+    pass_deadline();
+    reset(given.r, 1);
+}
+
+static void test_reset_at_the_deadline(void) { /* a caller whose time is over gives up as well: that is not his choice */
+    rig *r = serving();
+    given.meanwhile = pass_and_reset;
+    ask_within(r, 1, 'a', "1H");
+    step(r);
+    CHECK(stats[0].requests == 0 && stats[0].failures == 1 && stats[0].errors[4] == 1);
+    ended(r);
+}
+
 static void test_deadline_within_a_run(void) {
     rig *r = serving();
     given.meanwhile = pass_deadline;
@@ -249,9 +263,11 @@ static void test_cancellation(void) { /* before its run, which then does not tak
     const int64_t permitted = r->c->resets;
     reset(r, 3);
     CHECK(r->core->running == 1 && r->c->resets == permitted - 1); /* callers have only so many of them */
+    CHECK(stats[0].failures == 1 && stats[0].errors[1] == 1);
     given.meanwhile = reset_first;
     step(r);
     CHECK(given.runs == 1 && stats[0].requests == 0 && r->core->running == 0 && r->core->held == 0);
+    CHECK(stats[0].failures == 2 && stats[0].errors[1] == 2);
     ended(r);
 }
 
@@ -268,6 +284,7 @@ static void test_lost_connection(void) {
     given.meanwhile = vanish;
     step(r);
     CHECK(given.runs == 1 && r->core->running == 0);
+    CHECK(stats[0].errors[1] == 1 && stats[1].errors[1] == 1);
     CHECK(!worker_step(r->front, &scratch));
     rig_free(r);
     free(scratch.at);
@@ -347,6 +364,7 @@ void test_front_workers(void) {
     test_failing_run();
     test_deadlines();
     test_deadline_within_a_run();
+    test_reset_at_the_deadline();
     test_cancellation();
     test_lost_connection();
     test_swap();
