@@ -60,8 +60,8 @@ static const uint8_t wrap_end[] = "\x22\x1b\x0a\x15triton_final_response\x12\x02
 #define WRAP_END (sizeof wrap_end - 1)
 #define WRAP_HEAD 6
 
-/* Answers a message of a stream: 1; -1 if the answer finds no room; 0 when that is for the owner to do: he also answers what follows on one of his,
- * so that the order is kept, and what a caller that does not read has to wait for. */
+/* Answers a message of a stream: 1; -1 if the answer finds no room; 0 when that is for the owner to do: he also answers
+ * what follows on one of his, so that the order is kept, and what a caller that does not read has to wait for. */
 static int infer_in_stream(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
     if (kind_of(s) != FRONT_INFERS || s->owed > 0 || buffer_size(&s->pending) > PENDING_BYTES) return 0;
