@@ -61,7 +61,7 @@ typedef struct front_limits {
 #define FRONT_RETIRED 6 /* of no call: what front_in_use says has risen */
 
 #define FRONT_COMPRESSED 1 /* the message is compressed as the field grpc-encoding says */
-#define FRONT_BEGUN 2      /* the codec found the message valid, and the caller is to run it */
+#define FRONT_BEGUN 2      /* the codec found the message valid, and the caller is to run it; not of one that names a digest */
 
 typedef struct front_event {
     uint64_t call; /* its number; it is given again after 2^32 calls at the earliest */

@@ -75,9 +75,9 @@ static size_t put_request(uint8_t *data, char model) {
     return GRPC_PREFIX + sizeof body - 1;
 }
 
-static void ask_within(rig *r, uint32_t id, char model, const char *timeout) {
+static void ask_with(rig *r, uint32_t id, char model, const char *field, const char *value) {
     uint8_t block[RIG_BLOCK], data[RIG_BLOCK], *end = rig_put_request(block, RIG_INFER);
-    if (timeout != NULL) end = rig_put_text(end, "grpc-timeout", timeout);
+    if (field != NULL) end = rig_put_text(end, field, value);
     rig_frame_in(r, FRAME_HEADERS, FLAG_END_HEADERS, id, block, (size_t)(end - block));
     const size_t size = put_request(data, model);
     if (id % 4 == 1) { /* at once, or in pieces, whose memory is taken over */
@@ -88,7 +88,15 @@ static void ask_within(rig *r, uint32_t id, char model, const char *timeout) {
     }
 }
 
-static void ask(rig *r, uint32_t id, char model) { ask_within(r, id, model, NULL); }
+static void ask(rig *r, uint32_t id, char model) { ask_with(r, id, model, NULL, NULL); }
+
+static void ask_within(rig *r, uint32_t id, char model, const char *timeout) {
+    ask_with(r, id, model, "grpc-timeout", timeout);
+}
+
+static void ask_pinned(rig *r, uint32_t id, const char *digest) {
+    ask_with(r, id, 'a', "neuralmesh-digest", digest);
+}
 
 static void step(rig *r) {
     CHECK(worker_step(r->front, &scratch));
@@ -154,6 +162,33 @@ static void test_no_place(void) { /* what finds none is its owner's, and known t
     ended(r);
 }
 
+/* A call that names a digest is run by a worker where that answers, and else nothing is known of it to its owner. */
+static void test_pinned(void) {
+    rig *r = serving();
+    routes[0].digest = text("abc");
+    front_event event;
+    ask_pinned(r, 1, "abc");
+    step(r);
+    is_answered(r, 1);
+    ask_pinned(r, 3, "ab");
+    CHECK(rig_take(r, &event) && event.kind == FRONT_CALL && event.flags == 0);
+    answer(r, event.call, "other", 5);
+    gets(r, 3, "other");
+    r->core->limits.waiting = 0;
+    ask_pinned(r, 5, "abc");
+    CHECK(rig_take(r, &event) && event.kind == FRONT_CALL && event.flags == 0);
+    answer(r, event.call, "full", 4);
+    gets(r, 5, "full");
+    r->core->limits.waiting = PLACES;
+    given.fails = 1;
+    ask_pinned(r, 7, "abc");
+    step(r);
+    CHECK(rig_take(r, &event) && event.kind == FRONT_CALL && event.flags == 0);
+    answer(r, event.call, "why", 3);
+    gets(r, 7, "why");
+    ended(r);
+}
+
 static void test_no_memory(void) {
     rig *r = serving();
     r->core->limits.held_bytes = sizeof(work);
@@ -195,6 +230,20 @@ static void test_deadlines(void) {
 
 static void pass_deadline(void) { stream_find(given.r->c, 1)->work->deadline_ns = front_now(); }
 
+static void pass_and_reset(void) {
+    pass_deadline();
+    reset(given.r, 1);
+}
+
+static void test_reset_at_the_deadline(void) { /* a caller whose time is over gives up as well: that is not his choice */
+    rig *r = serving();
+    given.meanwhile = pass_and_reset;
+    ask_within(r, 1, 'a', "1H");
+    step(r);
+    CHECK(stats[0].requests == 0 && stats[0].failures == 1 && stats[0].errors[4] == 1);
+    ended(r);
+}
+
 static void test_deadline_within_a_run(void) {
     rig *r = serving();
     given.meanwhile = pass_deadline;
@@ -214,9 +263,11 @@ static void test_cancellation(void) { /* before its run, which then does not tak
     const int64_t permitted = r->c->resets;
     reset(r, 3);
     CHECK(r->core->running == 1 && r->c->resets == permitted - 1); /* callers have only so many of them */
+    CHECK(stats[0].failures == 1 && stats[0].errors[1] == 1);
     given.meanwhile = reset_first;
     step(r);
     CHECK(given.runs == 1 && stats[0].requests == 0 && r->core->running == 0 && r->core->held == 0);
+    CHECK(stats[0].failures == 2 && stats[0].errors[1] == 2);
     ended(r);
 }
 
@@ -233,6 +284,7 @@ static void test_lost_connection(void) {
     given.meanwhile = vanish;
     step(r);
     CHECK(given.runs == 1 && r->core->running == 0);
+    CHECK(stats[0].errors[1] == 1 && stats[1].errors[1] == 1);
     CHECK(!worker_step(r->front, &scratch));
     rig_free(r);
     free(scratch.at);
@@ -307,10 +359,12 @@ void test_front_workers(void) {
     test_answers();
     test_turns();
     test_no_place();
+    test_pinned();
     test_no_memory();
     test_failing_run();
     test_deadlines();
     test_deadline_within_a_run();
+    test_reset_at_the_deadline();
     test_cancellation();
     test_lost_connection();
     test_swap();

@@ -209,6 +209,7 @@ async def test_what_is_cancelled_while_it_waits_does_not_run(node: InferenceApp,
         await infer(request(3), timeout=PATIENCE)
     assert gate.runs == 2
     assert (front_block(node).requests, front_block(node).rows) == (1, 3)
+    assert loaded(node).activity.errors == {"CANCELLED": 2}
 
 
 async def test_a_deadline_is_looked_at_before_the_search(node: InferenceApp, gate: Gate) -> None:
@@ -224,7 +225,7 @@ async def test_a_deadline_is_looked_at_before_the_search(node: InferenceApp, gat
         await first
         await infer(request(3), timeout=PATIENCE)
     assert gate.runs == 2
-    assert front_block(node).requests == 2
+    assert (front_block(node).requests, front_block(node).failures) == (2, 1)
 
 
 async def test_a_version_is_held_for_as_long_as_it_is_searched(suite: Suite, node: InferenceApp, gate: Gate) -> None:

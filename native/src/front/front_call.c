@@ -48,10 +48,10 @@ static int64_t infer(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
     if (k->codec == NULL || s->compressed) return OIP_PASS;
     k->call.pin = call_digest(s);
-    const int64_t answer = oip_answer(k->codec, k->table, &k->call, message, size);
-    /* Who runs it later has to look again at what answers then. */
-    return answer == OIP_BEGUN && s->pinned ? OIP_PASS : answer;
+    return oip_answer(k->codec, k->table, &k->call, message, size);
 }
+
+uint32_t call_begun(const stream *s) { return s->pinned ? 0 : FRONT_BEGUN; }
 
 /* Field infer_response of a ModelStreamInferResponse, and what is appended to the ModelInferResponse in it: the
  * parameter triton_final_response, true. */
@@ -60,8 +60,8 @@ static const uint8_t wrap_end[] = "\x22\x1b\x0a\x15triton_final_response\x12\x02
 #define WRAP_END (sizeof wrap_end - 1)
 #define WRAP_HEAD 6
 
-/* Answers a message of a stream: 1; -1 if the answer finds no room; 0 when that is for the owner to do: he also answers what follows on one of his,
- * so that the order is kept, and what a caller that does not read has to wait for. */
+/* Answers a message of a stream: 1; -1 if the answer finds no room; 0 when that is for the owner to do: he also answers
+ * what follows on one of his, so that the order is kept, and what a caller that does not read has to wait for. */
 static int infer_in_stream(stream *s, const uint8_t *message, size_t size) {
     core *k = front_core(s->of->of);
     if (kind_of(s) != FRONT_INFERS || s->owed > 0 || buffer_size(&s->pending) > PENDING_BYTES) return 0;
@@ -98,7 +98,7 @@ static void dispatch(stream *s, const uint8_t *message, size_t size) {
             return;
         }
         if (answer == OIP_LONG && work_take(s, message, size)) return;
-        if (answer != OIP_PASS) flags |= FRONT_BEGUN;
+        if (answer != OIP_PASS) flags |= call_begun(s);
     }
     if (!event_call(s, flags, message, size)) call_refuse(s, GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
 }

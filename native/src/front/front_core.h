@@ -295,6 +295,9 @@ void call_data(stream *s, const uint8_t *data, size_t size, int last); /* last: 
 void call_ended(stream *s); /* the caller has sent everything */
 void call_go_on(stream *s); /* its owner has read something */
 
+/* FRONT_BEGUN, but for a call that names a digest: who runs it later has to look again at what answers then. */
+uint32_t call_begun(const stream *s);
+
 /* front_events.c */
 int event_call(stream *s, uint32_t flags, const uint8_t *message, size_t size);
 int event_message(stream *s, const uint8_t *message, size_t size, int compressed);

@@ -71,6 +71,12 @@ static work *make(stream *s, const uint8_t *message, size_t size) {
     return w;
 }
 
+static int is_late(const work *w, int64_t now) { return w->deadline_ns >= 0 && now >= w->deadline_ns; }
+
+static void count_failure(const work *w, unsigned code) {
+    oip_count_failure(w->call.route->stats, code, w->call.started_ns, oip_now());
+}
+
 static void *work_off(void *argument);
 
 /* Whether somebody will take one more. */
@@ -106,6 +112,7 @@ void work_leave(stream *s) {
     front *f = s->of->of;
     s->work = NULL;
     w->of = NULL;
+    count_failure(w, is_late(w, front_now()) ? GRPC_DEADLINE_EXCEEDED : GRPC_CANCELLED);
     if (w->begun) return; /* whoever has it will see */
     f->room.waiting--;
     forget(f, w);
@@ -144,10 +151,8 @@ static work *begin(front *f) {
     return w;
 }
 
-static int is_late(const work *w, int64_t now) { return w->deadline_ns >= 0 && now >= w->deadline_ns; }
-
 static void refuse_late(work *w, stream *s) {
-    oip_count_failure(w->call.route->stats, GRPC_DEADLINE_EXCEEDED, w->call.started_ns, oip_now());
+    count_failure(w, GRPC_DEADLINE_EXCEEDED);
     call_refuse(s, GRPC_DEADLINE_EXCEEDED, "the deadline is over");
 }
 
@@ -155,7 +160,7 @@ static void refuse_late(work *w, stream *s) {
 static void hand_over(work *w, stream *s) {
     front_core(s->of->of)->running--; /* it is counted again as his */
     s->phase = RECEIVING;
-    if (!event_call(s, FRONT_BEGUN, w->message, w->size)) {
+    if (!event_call(s, call_begun(s), w->message, w->size)) {
         call_refuse(s, GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
     }
 }
@@ -231,7 +236,6 @@ void room_cancel(front *f) {
     for (work *w = f->room.first, *following; w != NULL; w = following) {
         following = w->next; /* one that waits is gone with its stream */
         if (w->of == NULL) continue;
-        oip_count_failure(w->call.route->stats, GRPC_CANCELLED, w->call.started_ns, oip_now());
         call_refuse(w->of, GRPC_CANCELLED, "the call was cancelled");
     }
 }

@@ -297,8 +297,14 @@ class Hot:
         apart = foreseen_rows(loaded) if free else 0
         stale = route.stale.seconds if route.stale is not None else 0
         held = self._prepared.get(loaded.activity.owner)
-        if held is not None and held.loaded is loaded and rows and held.stale != stale:
-            told = self._route(served, share, (rows, quick, apart), stale)
+        if held is not None and held.loaded is loaded and rows:
+            told = held.route
+            if held.stale != stale:
+                told = self._route(served, share, (rows, quick, apart), stale)
+            elif (held.subject, held.receipts, held.rows, held.apart) != (served.subject, share, rows, apart):
+                told = told.renewed(served.subject, share, rows, apart)
+            elif held.origin is route:
+                return held
             return replace(
                 held,
                 subject=served.subject,
@@ -308,13 +314,6 @@ class Hot:
                 origin=route,
                 route=told,
                 stale=stale,
-            )
-        if held is not None and held.loaded is loaded and rows:
-            if (held.subject, held.receipts, held.rows, held.apart) == (served.subject, share, rows, apart):
-                return held if held.origin is route else replace(held, origin=route)
-            renewed = held.route.renewed(served.subject, share, rows, apart)
-            return replace(
-                held, subject=served.subject, receipts=share, rows=rows, apart=apart, origin=route, route=renewed
             )
         if not rows or not _is_servable(loaded):
             return None
