@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SYNC = "/neuralmesh.mesh.v1.MeshService/Sync"
-LONGEST_PAUSE_SECONDS = 2.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
@@ -79,10 +79,10 @@ class Edge:
         self._labels = dict(labels)
         self._key = secrets.token_bytes(32)
         self._revision, self._digest = 0, b""
+        self._pause = FIRST_PAUSE_SECONDS
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        pause = 0.05
         async with grpc.aio.insecure_channel(self._address, OPTIONS) as channel:
             method = channel.stream_stream(
                 SYNC,
@@ -91,12 +91,11 @@ class Edge:
             )
             while True:
                 try:
-                    pause = 0.05
                     await self._follow(method())
                 except grpc.aio.AioRpcError:
                     self._crowd.lost(self._node)
-                await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(self._pause * (0.5 + secrets.randbelow(1000) / 1000))
+                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     async def _follow(self, call: grpc.aio.StreamStreamCall) -> None:
         hello = pb.Hello(
@@ -109,13 +108,13 @@ class Edge:
         )
         await call.write(pb.SyncRequest(hello=hello))
         while (response := await call.read()) is not grpc.aio.EOF:
+            self._pause = FIRST_PAUSE_SECONDS
             changed = response.state_digest != self._digest
             self._revision, self._digest = response.revision, response.state_digest
+            # As a node does: after each state, and at least every 10 seconds, as often as the registry says something.
+            report = pb.Report(outcome=pb.Report.OUTCOME_APPLIED, revision=self._revision, state_digest=self._digest)
+            await call.write(pb.SyncRequest(report=report))
             if changed:
-                report = pb.Report(
-                    outcome=pb.Report.OUTCOME_APPLIED, revision=self._revision, state_digest=self._digest
-                )
-                await call.write(pb.SyncRequest(report=report))
                 self._crowd.changed(self._revision)
             self._crowd.connected(self._node)
         self._crowd.lost(self._node)

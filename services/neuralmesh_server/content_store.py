@@ -17,6 +17,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from neuralmesh_server import names
+from neuralmesh_server.durable_file import sync_folder
 from neuralmesh_server.errors import (
     AbortedError,
     DataLossError,
@@ -191,8 +192,8 @@ class ContentStore:
         with self._lock, contextlib.suppress(OSError):
             if os.path.samestat(place.stat(), read):
                 place.rename(self._damaged / place.name)
-                _fsync_folder(self._damaged)
-                _fsync_folder(place.parent)
+                sync_folder(self._damaged)
+                sync_folder(place.parent)
 
     def _show(self, partial: Path, place: Path) -> None:
         """Give a verified partial its name; locked, so that a reader cannot set it aside for what was there before."""
@@ -283,10 +284,10 @@ class Upload:
                 shard = self._place.parent
                 if not shard.is_dir():
                     shard.mkdir(mode=0o700, exist_ok=True)
-                    _fsync_folder(shard.parent)
+                    sync_folder(shard.parent)
                 self._store._show(self._partial, self._place)  # noqa: SLF001 - the two classes are one unit
-                _fsync_folder(shard)
-                _fsync_folder(self._partial.parent)
+                sync_folder(shard)
+                sync_folder(self._partial.parent)
             except OSError as error:
                 raise self._storage_error(error) from error
 
@@ -345,11 +346,3 @@ def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,11 +14,15 @@ MODEL = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,127})", re.ASCII)
 ALIAS = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 NODE = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 ASSIGNMENT = re.compile(r"[0-9a-f]{16}", re.ASCII)
+LABEL_KEY = re.compile(r"[a-z][a-z0-9._/-]{0,62}", re.ASCII)
+LABEL_VALUE = re.compile(r"[A-Za-z0-9._-]{0,63}", re.ASCII)
 KIND = re.compile(r"[a-z][a-z0-9._-]{0,62}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 MAX_VERSION = 2**31 - 1
+MAX_LABELS = 32
+"""Most labels of an edge node."""
 DEFAULT_ALIAS = "production"
 
 

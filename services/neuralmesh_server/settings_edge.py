@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.endpoint import SettingsError
+from neuralmesh_server.names import LABEL_KEY, LABEL_VALUE, MAX_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_LABELS = 32
 DEFAULT_MAX_BYTES = 2 * 1024**3
 RECONNECT_SECONDS = 0.4
 """Longest pause before the registry is tried again: a node is to have converged within a second of its line."""
 
-_KEY = re.compile(r"[a-z][a-z0-9._/-]{0,62}", re.ASCII)
-_VALUE = re.compile(r"[A-Za-z0-9._-]{0,63}", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.ASCII)
 
 
@@ -35,13 +33,13 @@ class EdgeSettings:
     max_bytes: int = DEFAULT_MAX_BYTES
 
     def __post_init__(self) -> None:
-        if len(self.labels) > MOST_LABELS:
-            raise SettingsError(f"NEURALMESH_EDGE_LABELS: {len(self.labels)} labels are more than {MOST_LABELS}")
+        if len(self.labels) > MAX_LABELS:
+            raise SettingsError(f"NEURALMESH_EDGE_LABELS: {len(self.labels)} labels are more than {MAX_LABELS}")
         for key, value in self.labels.items():
-            if not _KEY.fullmatch(key):
-                raise SettingsError(f"NEURALMESH_EDGE_LABELS: the key {key!r} does not match {_KEY.pattern}")
-            if not _VALUE.fullmatch(value):
-                raise SettingsError(f"NEURALMESH_EDGE_LABELS: the value {value!r} does not match {_VALUE.pattern}")
+            if not LABEL_KEY.fullmatch(key):
+                raise SettingsError(f"NEURALMESH_EDGE_LABELS: the key {key!r} does not match {LABEL_KEY.pattern}")
+            if not LABEL_VALUE.fullmatch(value):
+                raise SettingsError(f"NEURALMESH_EDGE_LABELS: the value {value!r} does not match {LABEL_VALUE.pattern}")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> EdgeSettings:

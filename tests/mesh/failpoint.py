@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server.runtime import transport
 
-transport.configure()
+if __name__ == "__main__":
+    transport.configure()
 
-from neuralmesh_server import content_store  # noqa: E402 - the transport is configured before grpc is imported
-from neuralmesh_server.cli.program import main  # noqa: E402
-from neuralmesh_server.inference.edge import link_mesh, store_edge  # noqa: E402
-from neuralmesh_server.inference.edge.mesh import Outcome  # noqa: E402
-from neuralmesh_server.inference.holding import opening, store_replica  # noqa: E402
+from neuralmesh_server import content_store
+from neuralmesh_server.cli.program import main
+from neuralmesh_server.inference.edge import link_mesh, store_edge
+from neuralmesh_server.inference.edge.mesh import Outcome
+from neuralmesh_server.inference.holding import opening, store_replica
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A real registry on port 0 over a real folder, and a stub that talks to it."""
+"""A real registry on port 0 over a real folder, a stub that talks to it, and stores with the rules over them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import registry_service_pb2_grpc as api_grpc
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server.registry.app import RegistryApp
+from neuralmesh_server.registry.catalog import Catalog
+from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.settings import Endpoint, RegistrySettings, ServerSettings
+from tests.registry.stores import FACTORIES, Clock, EveryArtifact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -143,3 +146,25 @@ def serving():
 def digest_of():
     """Return `digest`."""
     return digest
+
+
+@pytest.fixture(params=FACTORIES)
+def open_store(request, tmp_path):
+    return lambda: FACTORIES[request.param](tmp_path)
+
+
+@pytest.fixture
+def store(open_store):
+    opened = open_store()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def catalog(store):
+    return Catalog(store, EveryArtifact(), Clock())
+
+
+@pytest.fixture
+def promotions(store):
+    return Promotions(store, Clock())

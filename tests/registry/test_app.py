@@ -139,3 +139,16 @@ async def test_a_stop_in_the_middle_of_an_upload_keeps_its_part(tmp_path, digest
         stored = await api_grpc.RegistryServiceStub(channel).GetArtifact(probe)
     await again.stop()
     assert (stored.committed_bytes, stored.complete) == (500_000, False)
+
+
+async def test_a_defect_in_the_background_ends_the_service(registry, monkeypatch):
+    """The registry says that it cannot go on, so that whoever runs it starts it anew, and does not go on half."""
+
+    async def defective():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(registry.app._hub, "refresh", defective)
+    await registry.model()
+    async with asyncio.timeout(10):
+        with pytest.raises(ZeroDivisionError):
+            await registry.app.failure

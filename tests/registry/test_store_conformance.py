@@ -1,4 +1,4 @@
-"""What every store promises to the rules. A new engine is added to FACTORIES and passes the same tests."""
+"""What every store promises to the rules. A new engine is added to `stores.FACTORIES` and passes the same tests."""
 
 from __future__ import annotations
 
@@ -19,78 +19,21 @@ from neuralmesh_server.registry.records import (
     Actor,
     AliasState,
     Arm,
-    FileEntry,
-    Manifest,
     NodeRegistered,
     Origin,
     StickyKey,
     StickySource,
 )
-from neuralmesh_server.registry.records_mesh import Assignment, StaleAction, StalenessPolicy, Wave, WavePlan
 from neuralmesh_server.registry.records_policy import (
     AliasProtection,
     BatchingPolicy,
-    LimitPolicy,
     ModelPolicy,
     ReceiptContent,
     ReceiptMode,
     ReceiptPolicy,
 )
-from neuralmesh_server.registry.store_sqlite import SqliteStore
 from neuralmesh_server.registry.tracing import Tracer
-
-FACTORIES = {"sqlite": lambda folder: SqliteStore(folder / "registry.sqlite")}
-
-ANN = Origin(Actor("ann"), "why")
-ASSIGNMENT = Assignment(
-    "site,tier=edge", "digits", "production", 2, LimitPolicy(1, 2, 3), StalenessPolicy(StaleAction.FLAG, 4)
-)
-PLAN = WavePlan((5, 500_000, 1_000_000), 7)
-
-
-class EveryArtifact:
-    """Says that every artifact is stored with three bytes."""
-
-    async def sizes(self, digests):
-        return dict.fromkeys(digests, 3)
-
-
-class Clock:
-    """Counts milliseconds, one a call."""
-
-    def __init__(self):
-        self.now = 1_700_000_000_000
-
-    def __call__(self):
-        self.now += 1
-        return self.now
-
-
-def manifest(number: int, **fields) -> Manifest:
-    file = FileEntry("model.onnx", 3, f"sha256:{number:064x}")
-    return Manifest("onnx", (file,), **fields)
-
-
-@pytest.fixture(params=FACTORIES)
-def open_store(request, tmp_path):
-    return lambda: FACTORIES[request.param](tmp_path)
-
-
-@pytest.fixture
-def store(open_store):
-    opened = open_store()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def catalog(store):
-    return Catalog(store, EveryArtifact(), Clock())
-
-
-@pytest.fixture
-def promotions(store):
-    return Promotions(store, Clock())
+from tests.registry.stores import ANN, ASSIGNMENT, PLAN, Clock, EveryArtifact, manifest
 
 
 async def test_an_empty_store_is_at_zero(store):
@@ -392,49 +335,3 @@ async def test_pages_are_cut_by_bytes(store, catalog):
     events = await store.read(lambda view: view.events_after(0, 1000))
     assert [event.revision for event in events] == list(range(1, len(events) + 1))
     assert 10 < len(events) < 40
-
-
-async def test_assignments_are_kept_in_order_of_their_revisions(store, catalog):
-    """An assignment has what was set, who set it, when and why; setting it again moves it to the end; deleting forgets."""
-    assignments = Assignments(store, Clock())
-    await catalog.create_model("digits", "", ANN)
-    for number in (1, 2):
-        await catalog.create_version("digits", manifest(number), ANN)
-    digest = (await store.read(lambda view: view.head())).state_digest
-    first = (await assignments.set(ASSIGNMENT, ANN)).assignment
-    other = (await assignments.set(Assignment("*", "digits", "staging"), ANN)).assignment
-    found = await store.read(lambda view: view.assignment(first.id))
-    assert (found.actor, found.reason, found.revision) == (ANN.actor, "why", first.revision)
-    assert (found.limits, found.staleness, found.pinned_version) == (ASSIGNMENT.limits, ASSIGNMENT.staleness, 2)
-    await assignments.set(Assignment(ASSIGNMENT.selector, "digits", "production"), ANN)
-    names = [one.id for one in await store.read(lambda view: view.all_assignments())]
-    assert names == [other.id, first.id]
-    assert [one.id for one in await store.read(lambda view: view.assignments(other.revision, 9))] == [first.id]
-    assert len(await store.read(lambda view: view.assignments(0, 1))) == 1
-    await assignments.delete(first.id, ANN)
-    assert await store.read(lambda view: view.assignment(first.id)) is None
-    assert (await store.read(lambda view: view.head())).state_digest == digest
-
-
-async def test_waves_and_what_was_before_them_are_kept(store, catalog, promotions):
-    """Each move in waves has its share, the newest first, and the alias as it was before it; a rollback ends them."""
-    await catalog.create_model("digits", "", ANN)
-    for number in (1, 2, 3):
-        await catalog.create_version("digits", manifest(number), ANN)
-    base = (await promotions.promote("digits", "production", AliasState(1), "", ANN)).alias
-    one = (await promotions.promote("digits", "production", AliasState(2), "", ANN, waves=PLAN)).alias
-    two = (await promotions.promote("digits", "production", AliasState(3), "", ANN, waves=PLAN)).alias
-
-    def look(view):
-        model = find_model(view, "digits")
-        return view.waves(model), [view.alias_before(model, "production", move.revision) for move in (two, one, base)]
-
-    waves, before = await store.read(look)
-    assert waves == [Wave("digits", "production", move.revision, PLAN, 5) for move in (two, one)]
-    assert waves == await store.read(lambda view: view.waves())
-    assert before == [one, base, None]
-    model = await store.read(lambda view: find_model(view, "digits"))
-    await store.change(lambda transaction: transaction.set_wave(model, "production", two.revision, 500_000))
-    assert [wave.share_ppm for wave in (await store.read(look))[0]] == [500_000, 5]
-    await promotions.rollback("digits", "production", 0, "", ANN)
-    assert await store.read(lambda view: view.waves()) == []

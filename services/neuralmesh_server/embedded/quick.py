@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CallersFront:
-    """See neuralmesh_server.inference.hot.Front; everything may be called from any thread."""
+    """See neuralmesh_server.inference.hot_front.Front; everything may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()

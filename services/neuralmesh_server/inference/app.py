@@ -60,7 +60,7 @@ from neuralmesh_server.runtime.tokens import guard, open_access
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from neuralmesh_server.inference.hot import Front
+    from neuralmesh_server.inference.hot_front import Front
     from neuralmesh_server.inference.reporting.totals import Siblings
     from neuralmesh_server.inference.request import Caller
     from neuralmesh_server.runtime.access import Access

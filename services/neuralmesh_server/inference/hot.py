@@ -8,9 +8,9 @@ answers with the same routes in threads of its own can be attached: it counts an
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.inference.answering import STALE_SECONDS
 from neuralmesh_server.inference.backends.execution import foreseen_rows, quick_rows
 from neuralmesh_server.inference.evidence.receipts import Answerer, threshold
+from neuralmesh_server.inference.hot_front import Attached
 from neuralmesh_server.inference.policy import Limits
 from neuralmesh_server.inference.tensors import DTYPES
 from neuralmesh_server.prediction_id import PREFIX
@@ -26,11 +27,13 @@ from neuralmesh_server.prediction_id import PREFIX
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
     from neuralmesh_server.inference.backends.onnx import BoundRun
     from neuralmesh_server.inference.hot_aside import Aside
+    from neuralmesh_server.inference.hot_front import Front
     from neuralmesh_server.inference.reporting.activity import Activity
     from neuralmesh_server.inference.serving import LoadedModel, Route, Served, Serving, Snapshot
     from neuralmesh_server.inference.tensors import TensorSpec
@@ -71,45 +74,6 @@ class _Prepared:
     route: oip.Route
     row: _Row | None
     stale: int = 0
-
-
-class Front(Protocol):
-    """What answers plain requests in a thread of its own, which never waits for the interpreter."""
-
-    def serve(self, codec: oip.Codec, table: oip.Table, holding: object) -> None:
-        """Answer with these from now on, and keep them and what is `holding` for as long as they are in use.
-
-        That may be longer than until the next call of this, where a run goes on.
-        """
-
-    def held(self) -> AbstractContextManager[None]:
-        """Hold the thread off, between two requests: nothing that its codec writes changes. Not to be nested."""
-
-
-@dataclass(slots=True)
-class _Attached:
-    """A front, and what it writes and reads."""
-
-    front: Front
-    codec: oip.Codec
-    receipts: oip.Receipts
-    table: oip.Table = field(default_factory=lambda: oip.Table({}))
-
-    def serve(
-        self, routes: Mapping[tuple[str, str], oip.Route], prepared: Mapping[int, _Prepared], scratch_bytes: int
-    ) -> None:
-        """Have the front follow, and hold the versions for as long as it counts in them."""
-        if self.codec.scratch_bytes < scratch_bytes:
-            with self.front.held():
-                self.codec.reserve(scratch_bytes)
-        counted: dict[int, oip.Route] = {}
-        for route in routes.values():
-            if route.owner not in counted:
-                stats = prepared[route.owner].loaded.activity.front_stats
-                counted[route.owner] = route.counted_in(stats)
-        table = oip.Table({key: counted[route.owner] for key, route in routes.items()})
-        self.front.serve(self.codec, table, prepared)
-        self.table = table
 
 
 class Hot:
@@ -153,12 +117,12 @@ class Hot:
         self._prepared: dict[int, _Prepared] = {}
         self._table = oip.Table({})
         self._routes = self._table.block
-        self._attached: _Attached | None = None
+        self._attached: Attached | None = None
 
     def attach(self, front: Front) -> None:
         """Have a front answer as well, from now on and after each `refresh`, until its thread ends."""
         receipts = oip.Receipts(self._room, self._rings[1])
-        self._attached = _Attached(front, self._make_codec(self._activity.front_kept, receipts), receipts)
+        self._attached = Attached(front, self._make_codec(self._activity.front_kept, receipts), receipts)
         self._prepare()
 
     def held(self) -> AbstractContextManager[None]:
@@ -267,7 +231,8 @@ class Hot:
                 routes[key] = prepared[owner].route
         table = oip.Table(routes)
         if self._attached is not None:
-            self._attached.serve(routes, prepared, self._codec.scratch_bytes)
+            stats = {owner: one.loaded.activity.front_stats for owner, one in prepared.items()}
+            self._attached.serve(routes, stats, self._codec.scratch_bytes, prepared)
         # Versions are let go only here, or by the front: what it counts in one is there when its activity is folded.
         self._table, self._prepared, self._snapshot = table, prepared, snapshot
         self._routes = self._table.block

@@ -49,6 +49,7 @@ class RegistryApp:
     Attributes:
         endpoint: Where gRPC listens; with the bound port once started.
         http_endpoint: Where HTTP listens, or None when it is switched off.
+        failure: Done with an exception when the registry cannot go on; made by `start`.
 
     Raises:
         SettingsError: The data folder is in use, of a newer version, or cannot be used; or HTTP would be open to the
@@ -100,6 +101,7 @@ class RegistryApp:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._http: HttpEdge | None = None
+        self.failure: asyncio.Future[None] | None = None
         self.endpoint = settings.server.listen
         self.http_endpoint = settings.http
 
@@ -109,8 +111,11 @@ class RegistryApp:
         await self._fleet.open()
         await self._hub.start()
         self._waves.start()
-        work = (self._hub.follow(), self._waves.run(), self._fleet.keep())
-        self._tasks = [asyncio.get_running_loop().create_task(one) for one in work]
+        self.failure = asyncio.get_running_loop().create_future()
+        for work in (self._hub.follow(), self._waves.run(), self._fleet.keep()):
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
         if self.http_endpoint is not None:
             pages = {"/metrics": (EXPOSITION, self._figures), "/healthz": (PLAIN, self._healthy)}
             self._http = HttpEdge(self.http_endpoint, pages, {"/metrics": self._permit_scrape})
@@ -126,12 +131,21 @@ class RegistryApp:
         await self._server.stop()
         if self._http is not None:
             await self._http.stop()
-        await drain(self._tasks)
+        await drain([task for task in self._tasks if not task.done()])
         await self._fleet.save()
         self._fleet_store.close()
         self._transfers.close()
         self._store.close()
         self._folder.close()
+        failure, self.failure = self.failure, None
+        if failure is not None and not failure.cancel():
+            failure.exception()  # seen by whoever waited for it; not reported a second time
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Take note that work in the background ended; a defect is the end of the service, which says so and exits."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self.failure is not None and not self.failure.done():
+            self.failure.set_exception(error)
 
     async def _figures(self) -> bytes:
         return exposition.render(self._hub.revision, self._fleet)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from neuralmesh_server import durable_file
 from neuralmesh_server.runtime.access import INCLUDED, NODE, Access, Grant, Guard, Principal, token_digest
 from neuralmesh_server.settings import SettingsError
 
@@ -98,14 +99,7 @@ def write(path: Path, entries: Sequence[Entry]) -> None:
     """
     _check_distinct(entries)
     content = json.dumps({"format": FORMAT, "entries": [_item(entry) for entry in entries]}, indent=2) + "\n"
-    beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, content.encode())
-        os.fsync(file)
-    finally:
-        os.close(file)
-    beside.replace(path)
+    durable_file.replace(path, content.encode())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tests.inference import models
 from tests.inference.conftest import PATIENCE
 from tests.inference.edge.conftest import Site, answer
 
-SHORT = ("download", "published", "state", "acknowledge")
+SHORT = {"download": 2, "published": 1, "keep": 1, "acknowledge": 1}
 """The points between which the most happens; tests/mesh/long takes all that there are."""
 BIG = models.digits_onnx(2, hidden=3000)
 
@@ -63,15 +63,15 @@ async def first_answer(client: AsyncClient) -> int:
                 await asyncio.sleep(0.01)  # a starting process has no event to wait for
 
 
-@pytest.mark.parametrize("point", SHORT)
-async def test_a_kill_costs_nothing_but_time(site: Site, point: str) -> None:
+@pytest.mark.parametrize(("point", "time"), SHORT.items())
+async def test_a_kill_costs_nothing_but_time(site: Site, point: str, time: int) -> None:
     """Offline one of the alias's versions answers; online the newest does, and nothing was fetched twice."""
     node = await site.start()
     await site.registry.applied()
     await site.stop_node(node)
     number = site.registry.push("digits", BIG)
     revision = await site.registry.promote("digits", number)
-    process = spawn(site, "tests.inference.edge.dying", point)
+    process = spawn(site, "tests.mesh.failpoint", point, str(time))
     await asyncio.to_thread(process._process.wait, PATIENCE)
     assert process._process.returncode == -9
     applied = [one.revision for one in site.registry.reports if one.outcome == 1]

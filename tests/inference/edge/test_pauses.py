@@ -1,16 +1,16 @@
-"""How soon an edge node dials again."""
+"""How soon an edge node dials again, on a clock that jumps from one event to the next."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from unittest.mock import MagicMock
 
 from neuralmesh_server.inference.edge.desired import MeshStep
-from neuralmesh_server.inference.edge.follower import EdgeFollower
+from neuralmesh_server.inference.edge.follower import EdgeFollower, Identity
 from neuralmesh_server.inference.holding.replica import Replica
 from neuralmesh_server.inference.links import LinkError
+from tests.mesh.simulation import virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,27 +38,41 @@ class Ending:
         return MeshStep(1, Replica().digest(), whole=True)
 
 
-async def test_two_nodes_with_one_key_do_not_fight() -> None:
-    """A stream that ends as soon as it began is no reason to dial at once: the pauses grow all the same."""
+class Silent:
+    """Reports nothing."""
+
+    async def run(self, session: object) -> None:
+        """Wait until cancelled."""
+        del session
+        await asyncio.get_running_loop().create_future()
+
+
+async def opened(seconds: float) -> int:
+    """Return how many streams a node opens in a time when none of them lasts."""
     line: Any = Ending()
-    reporting = MagicMock()
-    reporting.run = lambda _: asyncio.sleep(3600)
-    nothing: Any = lambda: None  # noqa: E731
+    reporting: Any = Silent()
     follower = EdgeFollower(
         mesh=line,
         replica=Replica(),
         reporting=reporting,
-        node=MagicMock(),
+        node=lambda: Identity("edge-1", {}, b"", 0, ""),
         highest=lambda: 0,
         needed=list,
-        heard=nothing,
-        changed=nothing,
-        advanced=nothing,
-        connected=nothing,
+        heard=lambda: None,
+        changed=lambda: None,
+        advanced=lambda: None,
+        connected=lambda: None,
         longest_pause=10.0,
     )
-    task = asyncio.create_task(follower.run())
-    await asyncio.sleep(1.0)
-    task.cancel()
-    await asyncio.wait([task])
-    assert 2 <= line.opened <= 7
+    following = asyncio.create_task(follower.run())
+    await asyncio.sleep(seconds)
+    following.cancel()
+    await asyncio.wait([following])
+    return int(line.opened)
+
+
+def test_two_nodes_with_one_key_do_not_fight() -> None:
+    """A stream that ends as soon as it began is no reason to dial at once: the pauses grow all the same."""
+    soon, later = virtual_time.run(opened(1.0)), virtual_time.run(opened(60.0))
+    assert 2 <= soon <= 7
+    assert soon < later <= 22

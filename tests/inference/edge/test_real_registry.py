@@ -108,7 +108,9 @@ async def test_what_is_unassigned_is_let_go(suite: Suite) -> None:
     async for one in client.mesh.list_assignments():
         await client.mesh.delete_assignment(one.name)
     await when(node, lambda snapshot: not snapshot.models)
-    await fleet(client, lambda one: one.converged)
+    found = await fleet(client, lambda one: one.converged)
+    assert (node._replica.models, node._replica.versions) == ({}, {})
+    assert found is None or found.state_digest == node._replica.digest()
 
 
 async def test_a_registry_from_an_older_backup_is_not_followed(suite: Suite) -> None:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from neuralmesh_server.errors import FailedPreconditionError
-from neuralmesh_server.registry.mesh import desired
+from neuralmesh_server.errors import FailedPreconditionError, UnavailableError
+from neuralmesh_server.registry.mesh import desired, hub
 from neuralmesh_server.registry.mesh.nodes import Hello, Outcome, Report
 from neuralmesh_server.registry.records import AliasState
 from neuralmesh_server.registry.records_mesh import Assignment
@@ -162,3 +162,24 @@ async def test_a_hello_finds_what_was_committed_before_it(world):
     step = await anext(steps)
     assert [state.aliases[0].revision for state in step.models if state.aliases] == [move.alias.revision]
     await steps.aclose()
+
+
+async def test_a_node_that_says_nothing_is_let_go(world, monkeypatch):
+    """Its stream ends, so that nobody takes a node that hangs for one that is well; a report keeps it open."""
+    monkeypatch.setattr(hub, "SILENT_SECONDS", 0.2)
+    world.hub.heartbeat_seconds = 0.05
+    await world.join("edge-1")
+    session, loop = world.sessions["edge-1"], asyncio.get_running_loop()
+    said = began = loop.time()
+
+    async def follow():
+        nonlocal said
+        async for step in session.steps():
+            if loop.time() < began + 0.5:
+                session.report(applied(step))
+                said = loop.time()
+
+    with pytest.raises(UnavailableError, match="said nothing for"):
+        await follow()
+    assert said >= began + 0.4
+    assert loop.time() >= said + 0.2

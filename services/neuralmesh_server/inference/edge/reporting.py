@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.holding.replica import Replica
 
 FIGURES_SECONDS = 1.0
+BEAT_SECONDS = 10.0
+"""The longest silence: a node that says nothing for long is taken for one that hangs."""
 LONGEST_REASON = 1024
 
 
@@ -110,13 +112,14 @@ class Reporting:
         loop = asyncio.get_running_loop()
         told: Verdict | None = None
         shown: Figures | None = None
-        next_figures = 0.0
+        next_figures = beat = 0.0
         while True:
             self._wake.clear()
             verdict, figures = self.verdict(), self.figures()
-            if verdict != told or (figures != shown and loop.time() >= next_figures):
+            now = loop.time()
+            if verdict != told or now >= beat or (figures != shown and now >= next_figures):
                 await session.report(verdict, figures)
-                told, shown, next_figures = verdict, figures, loop.time() + FIGURES_SECONDS
+                told, shown, next_figures, beat = verdict, figures, now + FIGURES_SECONDS, now + BEAT_SECONDS
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIGURES_SECONDS):  # `wait_for` may swallow a cancellation
                     await self._wake.wait()

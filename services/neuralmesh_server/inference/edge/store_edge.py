@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from neuralmesh_server import durable_file
 from neuralmesh_server.inference.edge.memory import Remembered
 from neuralmesh_server.inference.edge.mesh import LocalMove
 
@@ -64,14 +64,4 @@ class OverrideFile:
 
 
 def _replace(path: Path, content: Any) -> None:
-    beside = path.with_suffix(".tmp")
-    with beside.open("wb") as file:
-        file.write(json.dumps(content, separators=(",", ":")).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    durable_file.replace(path, json.dumps(content, separators=(",", ":")).encode())

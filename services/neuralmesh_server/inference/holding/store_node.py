@@ -6,11 +6,11 @@ processes on one folder would issue the same ids.
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from typing import TYPE_CHECKING
 
+from neuralmesh_server import durable_file
 from neuralmesh_server.data_folder import DataFolder
 from neuralmesh_server.prediction_id import KEY_BYTES
 from neuralmesh_server.settings import SettingsError
@@ -50,7 +50,7 @@ class NodeFolder:
             key = path.read_bytes()
         except FileNotFoundError:
             key = secrets.token_bytes(KEY_BYTES)
-            self._write(path.name, key)
+            durable_file.replace(path, key)
         if len(key) != KEY_BYTES:
             raise SettingsError(f"the node key {path} has {len(key)} bytes instead of {KEY_BYTES}")
         return key
@@ -64,21 +64,5 @@ class NodeFolder:
         except ValueError:
             raise SettingsError(f"the epoch file {path} does not hold a number") from None
         epoch = max(time.time_ns() // 1_000_000, last + 1)
-        self._write(path.name, str(epoch).encode())
+        durable_file.replace(path, str(epoch).encode())
         return epoch
-
-    def _write(self, name: str, content: bytes) -> None:
-        beside = self._folder / f"{name}.tmp"
-        beside.unlink(missing_ok=True)
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(file, content)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        beside.rename(self._folder / name)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

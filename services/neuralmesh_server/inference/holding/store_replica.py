@@ -7,11 +7,11 @@ its digest is reported and ignored, since the registry can always give it again.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from neuralmesh_server import durable_file
 from neuralmesh_server.inference.holding.records import (
     AliasRecord,
     DivergedError,
@@ -63,17 +63,7 @@ class ReplicaFile:
 
     def save(self, content: bytes) -> None:
         """Replace the file by what `encode` returned; durable when this returns."""
-        beside = self._path.with_suffix(".tmp")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable_file.replace(self._path, content)
 
 
 def _encode(replica: Replica, effective: Mapping[tuple[str, str], int]) -> bytes:

@@ -8,6 +8,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from neuralmesh_server import durable_file
 from neuralmesh_server.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -64,17 +65,7 @@ class UnloadedFile:
             os.close(lock)
 
     def _save(self, models: frozenset[str]) -> None:
-        beside = self._path.with_suffix(".tmp")
-        with beside.open("wb") as file:
-            file.write(json.dumps({"models": sorted(models)}).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable_file.replace(self._path, json.dumps({"models": sorted(models)}).encode())
 
 
 def _names(stored: Any) -> frozenset[str]:

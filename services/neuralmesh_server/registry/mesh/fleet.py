@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from neuralmesh_server.errors import NeuralMeshError
 from neuralmesh_server.registry.mesh.nodes import Node
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class Fleet:
             await asyncio.sleep(SAVE_SECONDS)
             try:
                 await self.save()
-            except Exception as error:  # noqa: BLE001 - nothing of it is needed; the next round tries again
-                log.warning("fleet_not_kept", error=str(error))
+            except NeuralMeshError as error:  # nothing of it is needed; the next round tries again
+                log.warning("fleet_not_kept", why=error.message)
 
     async def save(self) -> None:
         """Write down what changed."""

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+SILENT_SECONDS = 35.0
+"""A node that has said nothing for so long hangs, or is gone without a word: it reports every 10 seconds."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Step:
@@ -66,6 +69,7 @@ class Session:
         self._sent = target.digest if held else b""
         self._sent_revision = 0
         self._changed = asyncio.Event()
+        self._heard = asyncio.get_running_loop().time()
         self._over = False
         self._failure: NeuralMeshError | None = None
 
@@ -83,6 +87,7 @@ class Session:
 
     def report(self, report: Report) -> None:
         """Take a report."""
+        self._heard = asyncio.get_running_loop().time()
         newest = report.revision >= self._sent_revision
         if report.outcome is Outcome.REFUSED:
             log.warning("state_refused", node=self.node, revision=report.revision, reason=report.reason)
@@ -104,6 +109,9 @@ class Session:
         beat = 0.0  # the first message says at once that the node is heard
         while not self._over:
             self._changed.clear()
+            if loop.time() >= self._heard + SILENT_SECONDS:
+                self.end(UnavailableError("NOT_SERVING", f"node {self.node!r} said nothing for {SILENT_SECONDS:g} s"))
+                break
             late = loop.time() >= beat
             if self._target.digest != self._sent or (late and self._base is None):
                 step = self._hub.step(self._base, self._target)
@@ -179,8 +187,6 @@ class Hub:
                 await self.refresh()
             except UnavailableError:
                 return  # the store is closed
-            except Exception:
-                log.exception("mesh_not_refreshed")
 
     def close(self) -> None:
         """End every stream with NOT_SERVING."""

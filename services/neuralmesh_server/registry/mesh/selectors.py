@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from neuralmesh_server import names
 from neuralmesh_server.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
 EVERY_NODE = "*"
 REQUIREMENTS = 16
 
-KEY = re.compile(r"[a-z][a-z0-9._/-]{0,62}", re.ASCII)
-VALUE = re.compile(r"[A-Za-z0-9._-]{0,63}", re.ASCII)
 
-_REQUIREMENT = re.compile(
-    rf"(?P<absent>!)?(?P<key>{KEY.pattern})(?:(?P<sign>!?=)(?P<value>{VALUE.pattern}))?", re.ASCII
-)
+_KEY, _VALUE = names.LABEL_KEY.pattern, names.LABEL_VALUE.pattern
+_REQUIREMENT = re.compile(rf"(?P<absent>!)?(?P<key>{_KEY})(?:(?P<sign>!?=)(?P<value>{_VALUE}))?", re.ASCII)
 
 
 class Demand(Enum):

@@ -8,13 +8,11 @@ from neuralmesh.mesh.v1 import mesh_service_pb2 as api
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server import names
 from neuralmesh_server.registry import validate
-from neuralmesh_server.registry.mesh import selectors
 from neuralmesh_server.registry.validate import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LABELS = 32
 ENDPOINT_BYTES = 256
 REASON_BYTES = 1024
 OVERRIDES = 1000
@@ -41,14 +39,14 @@ def assignment(request: Any) -> None:
 
 def labels(pairs: Mapping[str, str]) -> None:
     """Check the labels of a node."""
-    if len(pairs) > LABELS:
-        raise invalid("labels", f"holds more than {LABELS} labels", limit=LABELS)
+    if len(pairs) > names.MAX_LABELS:
+        raise invalid("labels", f"holds more than {names.MAX_LABELS} labels", limit=names.MAX_LABELS)
     for key, value in pairs.items():
-        if not selectors.KEY.fullmatch(key):
-            raise invalid("labels", f"has the key {key[:80]!a}, which does not match {selectors.KEY.pattern}")
-        if not selectors.VALUE.fullmatch(value):
+        if not names.LABEL_KEY.fullmatch(key):
+            raise invalid("labels", f"has the key {key[:80]!a}, which does not match {names.LABEL_KEY.pattern}")
+        if not names.LABEL_VALUE.fullmatch(value):
             raise invalid(
-                f"labels[{key}]", f"is {value[:80]!a}, which does not match {selectors.VALUE.pattern}", key=key
+                f"labels[{key}]", f"is {value[:80]!a}, which does not match {names.LABEL_VALUE.pattern}", key=key
             )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from neuralmesh_server.errors import UnavailableError
+from neuralmesh_server.errors import ResourceExhaustedError, UnavailableError
 from neuralmesh_server.registry.catalog import find_model
 from neuralmesh_server.registry.ledger import record
 from neuralmesh_server.registry.mesh.desired import reaches
@@ -94,8 +94,8 @@ class Waves:
                 wait = await self.advance()
             except UnavailableError:
                 return  # the store is closed
-            except Exception:
-                log.exception("waves_not_advanced")
+            except ResourceExhaustedError as error:  # the next look tries again
+                log.warning("waves_not_advanced", why=error.message)
                 wait = RETURN_SECONDS
             await asyncio.sleep(PAUSE_SECONDS)
 
