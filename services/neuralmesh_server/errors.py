@@ -169,6 +169,14 @@ REASONS = frozenset(
         "CANCELLED",
         "UPSTREAM_FAILED",
         "HOPS_EXCEEDED",
+        "JOB_NOT_FOUND",
+        "JOB_ENDED",
+        "DATASET_INVALID",
+        "DATASET_CHANGED",
+        "LEASE_LOST",
+        "NUMERICS_MISMATCH",
+        "NONDETERMINISTIC",
+        "WORKER_QUARANTINED",
     ]
 )
 """Every reason of the contract."""
