@@ -23,6 +23,11 @@ def assignment_name(assignment: str) -> str:
     return assignment if assignment.startswith("assignments/") else f"assignments/{assignment}"
 
 
+def checks_parent(model: str, version: int | str) -> str:
+    """Return the parent whose checks are meant: a version, or without one the model."""
+    return version_name(model, version) if version else model_name(model)
+
+
 def events_parent(model: str, alias: str) -> str:
     """Return the parent whose events are meant; empty for everything."""
     if alias:
