@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from neuralmesh_server.errors import AbortedError, NeuralMeshError
 from tests.labor.array_bench import digest, expected_output, make_card, make_plan, output_of, result_of
-from neuralmesh_server.errors import NeuralMeshError
 
 ONE, TWO, THREE = make_card("one"), make_card("two"), make_card("three")
 
@@ -200,14 +202,12 @@ async def test_bad_data_gives_the_same_error_whatever_the_order(bench, order) ->
         leases[lease.shard] = (card, lease)
     for shard in order:
         card, lease = leases[shard]
-        if shard in {1, 3}:
-            said = f"row {lease.first_row + 1} of rows.npy has 3 values"
-            await bench.desk.fail(card, lease.token, "DATASET_INVALID", said, retryable=False)
-        else:
-            try:
+        with contextlib.suppress(AbortedError):  # the job may have ended
+            if shard in {1, 3}:
+                said = f"row {lease.first_row + 1} of rows.npy has 3 values"
+                await bench.desk.fail(card, lease.token, "DATASET_INVALID", said, retryable=False)
+            else:
                 await bench.deliver(card, lease)
-            except NeuralMeshError as error:
-                assert error.reason == "LEASE_LOST"
     await bench.settle()
     job = (await bench.view(plan)).job
     assert job.state == "failed"
@@ -287,7 +287,7 @@ async def test_stragglers_are_duplicated_and_the_first_result_wins(bench) -> Non
         await bench.deliver(TWO, lease)
     assert len(await bench.lease(TWO)) == 1
     await bench.settle()
-    (again,) = [hold for hold in bench.desk.leases.of_worker("two")]
+    (again,) = bench.desk.leases.of_worker("two")
     assert again.shard == late.shard
     await bench.deliver(ONE, late)
     await bench.settle()
