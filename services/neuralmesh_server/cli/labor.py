@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from neuralmesh_server.cli import labor_receipts
+from neuralmesh_server.cli import labor_receipts, labor_serve
 
 labor = typer.Typer(
     name="labor", help="Batch jobs that give the same bytes on any number of nodes.", no_args_is_help=True
 )
+labor.command("serve")(labor_serve.labor_serve)
 labor.command("export-receipts")(labor_receipts.export_receipts)
