@@ -92,7 +92,7 @@ class AsyncClient:
         self.node = AsyncNode(self._connections[3])
         self.edge = AsyncEdge(self._connections[4], actor)
         self.mesh = AsyncMesh(self._connections[5], actor)
-        self.labor = AsyncLabor(self._connections[6], actor)
+        self.labor = AsyncLabor(self._connections[6], actor, self.registry)
 
     async def push(
         self,

@@ -94,7 +94,7 @@ class Client:
         self.node = Node(self._connections[3])
         self.edge = Edge(self._connections[4], actor)
         self.mesh = Mesh(self._connections[5], actor)
-        self.labor = Labor(self._connections[6], actor)
+        self.labor = Labor(self._connections[6], actor, self.registry)
 
     def push(
         self,
