@@ -100,7 +100,9 @@ class Work:
         rows: Most rows of a shard.
     """
 
-    def __init__(self, data: Path, made: Recipe, files: dict[str, int], rows: int, name: str = "0123456789abcdef") -> None:
+    def __init__(
+        self, data: Path, made: Recipe, files: dict[str, int], rows: int, name: str = "0123456789abcdef"
+    ) -> None:
         self.name = name
         self.recipe = made
         self.context = JobContext(made, str(data)).encode()
@@ -118,6 +120,13 @@ class Work:
         """Return a lease of a shard."""
         path, first, rows, digest, action = self.shards[shard]
         return Lease(token, self.name, shard, action, path, first, rows, digest)
+
+
+async def eventually(condition) -> None:
+    """Wait until something holds that nobody announces."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
 
 
 class MemoryDesk:
@@ -169,7 +178,8 @@ class MemoryDesk:
 
     def _able(self, worker: WorkerCard) -> list[tuple[str, int]]:
         found = dict.fromkeys(self._waiting)
-        return [key for key in found if worker.name not in self.by.get(key, ())]
+        mine = {(job, shard) for owner, job, shard in self.leases.values() if owner == worker.name}
+        return [key for key in found if worker.name not in self.by.get(key, ()) and key not in mine]
 
     def _give_back(self, name: str) -> None:
         for token, (owner, job, shard) in list(self.leases.items()):
@@ -188,7 +198,7 @@ class MemoryDesk:
 
     async def store(self, worker: WorkerCard, digest: str, path: Path) -> None:
         """Keep the bytes of an output, which must be those of the digest."""
-        data = path.read_bytes()
+        data = await asyncio.to_thread(path.read_bytes)
         assert sha256(data) == digest
         self.stored[digest] = data
 

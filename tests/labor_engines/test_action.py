@@ -26,7 +26,9 @@ from tests.labor_engines.setting import INDEX, NETWORK, ONNX, TRANSFORM, Files, 
 class Bench:
     """Runs shards of a job in this process."""
 
-    def __init__(self, folder: Path, data: Path, recipe: plan.Recipe, files: dict[str, int], rows: int, source: Files) -> None:
+    def __init__(  # noqa: PLR0917
+        self, folder: Path, data: Path, recipe: plan.Recipe, files: dict[str, int], rows: int, source: Files
+    ) -> None:
         self.folder = folder
         self.work = Work(data, recipe, files, rows)
         opened = []
@@ -52,18 +54,26 @@ def table(form: str, data: bytes) -> dict[str, np.ndarray]:
     """Return the columns of a file."""
     if form == plan.SAFETENSORS:
         return safetensors.numpy.load(data)
-    read = pq.read_table(pa.BufferReader(data)) if form == plan.PARQUET else pa.ipc.open_file(pa.BufferReader(data)).read_all()
+    read = (
+        pq.read_table(pa.BufferReader(data))
+        if form == plan.PARQUET
+        else pa.ipc.open_file(pa.BufferReader(data)).read_all()
+    )
     return {name: np.array(read.column(name).to_pylist()) for name in read.column_names}
 
 
-def bench(folder: Path, kind: str = NETWORK, rows: int = 100, data: Path | None = None, count: int = 250, **changes) -> Bench:
+def bench(
+    folder: Path, kind: str = NETWORK, rows: int = 100, data: Path | None = None, count: int = 250, **changes
+) -> Bench:
     """Return a bench over random rows for one version of a kind."""
     files = Files()
     pin = files.pin(kind, setting.content(kind, folder))
     if data is None:
         data = folder / "data"
         data.mkdir(exist_ok=True)
-        np.save(data / "rows.npy", np.random.default_rng(3).standard_normal((count, setting.width(kind))).astype(np.float32))
+        np.save(
+            data / "rows.npy", np.random.default_rng(3).standard_normal((count, setting.width(kind))).astype(np.float32)
+        )
     return Bench(folder, data, setting.recipe(pin, **changes), {"rows.npy": count}, rows, files)
 
 
@@ -158,7 +168,9 @@ def test_a_row_of_the_wrong_shape_is_named(tmp_path: Path) -> None:
     rows = [[1.0] * 64 for _ in range(30)]
     rows[12] = rows[13] = [1.0] * 63
     rows[20] = [1.0] * 65
-    pq.write_table(pa.table({"input": pa.array(rows, pa.list_(pa.float32())), "id": list(range(30))}), data / "rows.parquet")
+    pq.write_table(
+        pa.table({"input": pa.array(rows, pa.list_(pa.float32())), "id": list(range(30))}), data / "rows.parquet"
+    )
     files = Files()
     pin = files.pin(NETWORK, setting.content(NETWORK, tmp_path))
     columns = Columns((("input", ("input",)),), id="id")
@@ -166,7 +178,9 @@ def test_a_row_of_the_wrong_shape_is_named(tmp_path: Path) -> None:
     with pytest.raises(FailedPreconditionError, match=r"row 12 of 'rows.parquet'.*63") as caught:
         failing.run(1)
     assert caught.value.reason == "DATASET_INVALID"
-    skipping = Bench(tmp_path, data, setting.recipe(pin, columns=columns, bad_rows=plan.SKIP), {"rows.parquet": 30}, 10, files)
+    skipping = Bench(
+        tmp_path, data, setting.recipe(pin, columns=columns, bad_rows=plan.SKIP), {"rows.parquet": 30}, 10, files
+    )
     result, written = skipping.run(1)
     assert [(entry.first, entry.rows) for entry in result.skipped] == [(2, 2)]
     assert list(table(plan.PARQUET, written)["id"]) == [10, 11, 14, 15, 16, 17, 18, 19]
@@ -183,7 +197,7 @@ def test_a_row_that_the_version_refuses_is_named(tmp_path: Path) -> None:
     np.save(data / "rows.npy", rows)
     files = Files()
     pin = files.pin(TRANSFORM, kinds.transform(tmp_path, steps.BitRotate(1), input_form="uint8"))
-    with pytest.raises(FailedPreconditionError, match="row 33 of 'rows.npy'"):
+    with pytest.raises(FailedPreconditionError, match=r"row 33 of 'rows\.npy'"):
         Bench(tmp_path, data, setting.recipe(pin), {"rows.npy": 40}, 20, files).run(1)
     result, written = Bench(tmp_path, data, setting.recipe(pin, bad_rows=plan.SKIP), {"rows.npy": 40}, 20, files).run(1)
     assert [(entry.first, entry.rows) for entry in result.skipped] == [(13, 1)]
@@ -208,7 +222,9 @@ def test_leases_must_name_what_they_are(tmp_path: Path) -> None:
     """An action under the digest of another one is not run."""
     job = bench(tmp_path)
     lease = job.work.lease(0)
-    wrong = type(lease)(*[getattr(lease, name) if name != "action_digest" else job.work.shards[1][4] for name in lease.__slots__])
+    wrong = type(lease)(
+        *[getattr(lease, name) if name != "action_digest" else job.work.shards[1][4] for name in lease.__slots__]
+    )
     with pytest.raises(FailedPreconditionError, match="handed out as"):
         job.actions.compute(wrong, lambda: True)
 
@@ -227,7 +243,13 @@ def labelled(folder: Path) -> Path:
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((60, 64)).astype(np.float32)
     pq.write_table(
-        pa.table({"input": pa.array(rows.tolist(), pa.list_(pa.float32())), "label": rng.integers(0, 10, 60), "id": [f"r{i}" for i in range(60)]}),
+        pa.table(
+            {
+                "input": pa.array(rows.tolist(), pa.list_(pa.float32())),
+                "label": rng.integers(0, 10, 60),
+                "id": [f"r{i}" for i in range(60)],
+            }
+        ),
         data / "rows.parquet",
     )
     return data
@@ -239,7 +261,14 @@ def test_evaluation_counts_what_the_rows_say(tmp_path: Path) -> None:
     files = Files()
     pin = files.pin(NETWORK, setting.content(NETWORK, tmp_path))
     columns = Columns((("input", ("input",)),), label="label", id="id")
-    job = Bench(tmp_path, data, setting.recipe(pin, kind=plan.EVALUATE, columns=columns, outputs=("label",)), {"rows.parquet": 60}, 25, files)
+    job = Bench(
+        tmp_path,
+        data,
+        setting.recipe(pin, kind=plan.EVALUATE, columns=columns, outputs=("label",)),
+        {"rows.parquet": 60},
+        25,
+        files,
+    )
     results = [job.run(shard) for shard in range(3)]
     read = [table(plan.PARQUET, written) for _, written in results]
     right = sum(int((one["label"] == one["true_label"]).sum()) for one in read)
@@ -268,10 +297,17 @@ def test_comparison_shows_where_versions_differ(tmp_path: Path) -> None:
     other = files.pin(NETWORK, setting.content(NETWORK, tmp_path, 1), 2)
     same = Bench(tmp_path, data, setting.recipe(one, one, kind=plan.COMPARE), {"rows.npy": 60}, 60, files).run()
     assert (same[0].tally["identical"], same[0].tally["rows"]) == (60, 60)
-    result, written = Bench(tmp_path, data, setting.recipe(one, other, kind=plan.COMPARE), {"rows.npy": 60}, 60, files).run()
+    result, written = Bench(
+        tmp_path, data, setting.recipe(one, other, kind=plan.COMPARE), {"rows.npy": 60}, 60, files
+    ).run()
     read = table(plan.PARQUET, written)
     assert list(read["agrees"]) == list(read["label"] == read["baseline_label"])
-    assert np.array_equal(read["largest_difference"], np.abs(read["scores"] - read["baseline_scores"]).max(axis=1).clip(np.abs(read["label"] - read["baseline_label"])))
+    assert np.array_equal(
+        read["largest_difference"],
+        np.abs(read["scores"] - read["baseline_scores"])
+        .max(axis=1)
+        .clip(np.abs(read["label"] - read["baseline_label"])),
+    )
     report = reports.report(plan.COMPARE, [result.tally])
     assert report["agreeing"] == int(read["agrees"].sum())
     assert report["rows"] == 60
@@ -295,7 +331,7 @@ def test_versions_are_proven_before_they_run(tmp_path: Path) -> None:
     files = Files()
     pin = files.pin(NETWORK, setting.content(NETWORK, tmp_path), golden_npz=(tmp_path / "golden.npz").read_bytes())
     np.save(tmp_path / "rows.npy", rows)
-    with pytest.raises(FailedPreconditionError, match="contradicts golden.npz") as caught:
+    with pytest.raises(FailedPreconditionError, match=r"contradicts golden\.npz") as caught:
         Bench(tmp_path, tmp_path / "rows.npy", setting.recipe(pin), {"rows.npy": 3}, 3, files)
     assert caught.value.reason == "LOAD_FAILED"
 

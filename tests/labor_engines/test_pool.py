@@ -29,7 +29,9 @@ def job(folder: Path, files: Files, kind: str = NETWORK, shard: int = 40, rows: 
 
 
 @contextlib.asynccontextmanager
-async def working(folder: Path, desk: MemoryDesk, files: Files, processes: int = 2, **how: object) -> AsyncIterator[Pool]:
+async def working(
+    folder: Path, desk: MemoryDesk, files: Files, processes: int = 2, **how: object
+) -> AsyncIterator[Pool]:
     """Run a pool within the block; a defect of it fails the test."""
     pool = Pool(desk, setting.versions(folder, files), folder / "results", processes, **how)
     run = asyncio.create_task(pool.run())
@@ -63,7 +65,9 @@ async def test_results_do_not_depend_on_simd_levels(tmp_path: Path) -> None:
     files = Files()
     work = job(tmp_path, files)
     levels = capabilities().supported
-    found = {await digest(tmp_path, work, files, 1, environment=setting.environment(LIAM_SIMD=level)) for level in levels}
+    found = {
+        await digest(tmp_path, work, files, 1, environment=setting.environment(LIAM_SIMD=level)) for level in levels
+    }
     assert len(found) == 1
     assert len(levels) > 1
 
@@ -138,9 +142,7 @@ async def test_processes_that_cannot_start_are_reported(tmp_path: Path) -> None:
     files = Files()
     desk = MemoryDesk(job(tmp_path, files))
     async with working(tmp_path, desk, files, 1, environment=setting.environment(LIAM_SIMD="abacus")) as pool:
-        async with asyncio.timeout(setting.PATIENCE):
-            while not pool.crashing:
-                await asyncio.sleep(0.05)
+        await setting.eventually(lambda: pool.crashing)
         assert "status 1" in pool.crashing
         await desk.until(lambda: "local-1" in desk.left)
 
@@ -206,15 +208,13 @@ async def test_lost_leases_are_dropped(tmp_path: Path) -> None:
     files = Files()
     desk = MemoryDesk(job(tmp_path, files, shard=500))
     desk.lease_seconds = 0.3
-    station = Station(desk, card("alone"), setting.versions(tmp_path, files), _folder(tmp_path), module="tests.labor_engines.sleeper")
+    station = Station(
+        desk, card("alone"), setting.versions(tmp_path, files), _folder(tmp_path), module="tests.labor_engines.sleeper"
+    )
     run = asyncio.create_task(station.run())
     await desk.until(lambda: len(desk.leases) == 2)
     desk.lost.update(desk.leases)
-    async with asyncio.timeout(setting.PATIENCE):
-        while station._held:
-            await asyncio.sleep(0.02)
-        while station._underway():
-            await asyncio.sleep(0.02)
+    await setting.eventually(lambda: not station._held and not station._underway())
     run.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await run
