@@ -21,7 +21,7 @@ resolve() {
 }
 
 resolve requirements/build.txt requirements/build.in
-resolve requirements/runtime.txt pyproject.toml
+resolve requirements/runtime.txt pyproject.toml --extra labor # the image runs every service
 resolve requirements/dev.txt pyproject.toml --extra dev
 resolve requirements/interop.txt pyproject.toml --extra interop
 resolve requirements/kernel-peers.txt requirements/kernel-peers.in

@@ -22,6 +22,7 @@ NAMES = {
     "AsyncConnection": "Connection",
     "AsyncRegistry": "Registry",
     "AsyncMesh": "Mesh",
+    "AsyncLabor": "Labor",
     "AsyncMetrics": "Metrics",
     "AsyncInference": "Inference",
     "AsyncNode": "Node",
