@@ -99,8 +99,10 @@ class _TableSelection:
         self._file = file
         self._groups = groups
         self._roles = chosen
-        types = {name: arrow_columns.column_type(file, name, groups.schema.field(name).type) for name in chosen.columns}
-        self.row_bytes = arrow_columns.check(file, chosen, types)
+        self._types = {
+            name: arrow_columns.column_type(file, name, groups.schema.field(name).type) for name in chosen.columns
+        }
+        self.row_bytes = arrow_columns.check(file, chosen, self._types)
         self._ends = np.cumsum(groups.rows)
         self._last: tuple[int, pa.Table] | None = None
 
@@ -111,7 +113,7 @@ class _TableSelection:
             tables = [self._group(group) for group in range(first, min(end, len(self._ends)))]
             before = int(self._ends[first]) - len(tables[0])
             table = pa.concat_tables(tables).slice(first_row - before, rows)
-            return arrow_columns.block(self._roles, table, {})
+            return arrow_columns.block(self._roles, self._types, table, {})
 
     def _group(self, group: int) -> pa.Table:
         if self._last is None or self._last[0] != group:

@@ -79,9 +79,8 @@ class _CsvSelection:
         inputs = dict.fromkeys([column for _, columns in chosen.inputs for column in columns])
         self._types = {name: pa.float64() if name in inputs else pa.binary() for name in chosen.columns}
         number, text = ColumnType(np.dtype(np.float64), ()), ColumnType(np.dtype("U"), ())
-        self.row_bytes = arrow_columns.check(
-            file.name, chosen, {name: number if name in inputs else text for name in chosen.columns}
-        )
+        self._holds = {name: number if name in inputs else text for name in chosen.columns}
+        self.row_bytes = arrow_columns.check(file.name, chosen, self._holds)
 
     def read(self, first_row: int, rows: int) -> Block:
         tables: list[pa.Table] = []
@@ -92,7 +91,7 @@ class _CsvSelection:
             table, wrong = self._parsed(records)
             tables.append(table)
             bad |= {first + row: why for row, why in wrong.items()}
-        return arrow_columns.block(self._roles, pa.concat_tables(tables), bad)
+        return arrow_columns.block(self._roles, self._holds, pa.concat_tables(tables), bad)
 
     def _parsed(self, records: Records) -> tuple[pa.Table, dict[int, str]]:
         """Return the rows that can be read, and what is wrong with the others."""

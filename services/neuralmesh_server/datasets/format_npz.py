@@ -61,7 +61,7 @@ class NpzFile:
         try:
             with self.file.stream() as stream, zipfile.ZipFile(stream) as archive:
                 arrays = self._members(archive)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
             raise self._invalid(f"is no archive of arrays: {error}") from error
         if not arrays:
             raise self._invalid("holds no array")

@@ -6,6 +6,7 @@ and a file that is cut short must not end the process with SIGBUS.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -134,7 +135,7 @@ class _Stream(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size}[whence]
         if start + offset < 0:
-            raise ValueError(f"{start + offset} lies before the file")
+            raise OSError(errno.EINVAL, "the position lies before the file")  # as files do, which zipfile relies on
         self._position = start + offset
         return self._position
 

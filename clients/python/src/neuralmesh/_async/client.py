@@ -95,7 +95,7 @@ class AsyncClient:
         self.node = AsyncNode(self._connections[3])
         self.edge = AsyncEdge(self._connections[4], actor)
         self.mesh = AsyncMesh(self._connections[5], actor)
-        self.labor = AsyncLabor(self._connections[6], actor)
+        self.labor = AsyncLabor(self._connections[6], actor, self.registry)
         self.labor_worker = AsyncLaborWorker(self._connections[7])
 
     async def push(

@@ -97,7 +97,7 @@ class Client:
         self.node = Node(self._connections[3])
         self.edge = Edge(self._connections[4], actor)
         self.mesh = Mesh(self._connections[5], actor)
-        self.labor = Labor(self._connections[6], actor)
+        self.labor = Labor(self._connections[6], actor, self.registry)
         self.labor_worker = LaborWorker(self._connections[7])
 
     def push(
