@@ -180,5 +180,5 @@ class _Chunk:
 
 def _invalid(file: RegularFile, record: int, why: str) -> FailedPreconditionError:
     if record == 0:
-        return dataset_invalid(file.name, f"cannot be read: its header {why}")
+        return dataset_invalid(file.name, f"its header {why}")
     return dataset_invalid(file.name, why, row=record - 1)
