@@ -100,7 +100,7 @@ class Lifecycle:
         job = await self._shelf.call(lambda: wish.plan.job)
         async with self._submitting:
             known = await self._store.read(lambda view: view.job(job))
-            if known is not None and known.state in {RUNNING, COMMITTED} and job not in self._journal.unsaved:
+            if known is not None and job not in self._journal.unsaved and await self._stands(known):
                 return known
             await self._shelf.put(wish.plan.canonical)
             return await self._begin(
@@ -119,8 +119,18 @@ class Lifecycle:
                 wish.plan,
                 Progress(),
                 f"submitted again after it was {known.state}" if known else "submitted",
-                lookup=not wish.options.skip_cache,
+                lookup=not wish.options.skip_cache or (known is not None and known.state == COMMITTED),
             )
+
+    async def _stands(self, job: Job) -> bool:
+        """Say whether a job runs, or is committed with all its bytes; a reader sets aside what is damaged."""
+        if job.state != COMMITTED:
+            return job.state == RUNNING
+        if job.output_digest not in await self._shelf.all_there([job.output_digest]):
+            return False
+        said = json.loads(await self._shelf.get(job.output_digest))
+        outputs = {shard[0] for shard in said["shards"] if shard[0]}
+        return outputs == await self._shelf.all_there(outputs)
 
     async def cancel(self, job: str, actor: str) -> Job:
         """End a job that runs; one that was cancelled stays so.
@@ -244,7 +254,11 @@ class Lifecycle:
     async def _commit(self, run: Run) -> None:
         job = run.job.job
         results = await self._store.read(lambda view: view.shard_results(job))
-        if len(results) < len(run.actions):
+        if len(results) < len(run.actions):  # withdrawn while the job was taken up, before it was known here
+            there = {result.shard for result in results}
+            for shard in range(len(run.actions)):
+                if shard not in there:
+                    run.reopen(shard)
             return
         data, report = await self._shelf.call(lambda: self._manifest(run, results))
         digest = await self._shelf.put(data)
