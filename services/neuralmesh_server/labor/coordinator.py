@@ -21,6 +21,7 @@ from neuralmesh_server.errors import (
     UnavailableError,
 )
 from neuralmesh_server.labor import reports, verdicts
+from neuralmesh_server.labor.cache import Cache
 from neuralmesh_server.labor.dispatcher import Dispatcher
 from neuralmesh_server.labor.exposition import Moment
 from neuralmesh_server.labor.intake import Intake
@@ -94,9 +95,11 @@ class Coordinator:
         self.roster = Roster()
         self.leases = LeaseTable()
         self.dispatcher = Dispatcher(self.leases, self.roster, self.lease_seconds)
+        cache = Cache(store, shelf)
         self._lifecycle = Lifecycle(
             store,
             shelf,
+            cache=cache,
             dispatcher=self.dispatcher,
             journal=self.journal,
             report=report,
@@ -116,6 +119,7 @@ class Coordinator:
         self.jobs = Jobs(
             store,
             shelf,
+            cache=cache,
             lifecycle=self._lifecycle,
             dispatcher=self.dispatcher,
             journal=self.journal,

@@ -11,6 +11,7 @@ from neuralmesh_server.labor.records import RUNNING, JobView, Progress
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from neuralmesh_server.labor.cache import Cache
     from neuralmesh_server.labor.dispatcher import Dispatcher
     from neuralmesh_server.labor.journal import Journal
     from neuralmesh_server.labor.lifecycle import Lifecycle
@@ -27,6 +28,7 @@ class Jobs:
     Args:
         store: Where they are kept.
         shelf: Runs work on threads.
+        cache: The results that there are.
         lifecycle: Begins and ends them.
         dispatcher: Those that run.
         journal: Their events.
@@ -39,6 +41,7 @@ class Jobs:
         store: Store,
         shelf: Shelf,
         *,
+        cache: Cache,
         lifecycle: Lifecycle,
         dispatcher: Dispatcher,
         journal: Journal,
@@ -47,6 +50,7 @@ class Jobs:
     ) -> None:
         self._store = store
         self._shelf = shelf
+        self._cache = cache
         self._lifecycle = lifecycle
         self._dispatcher = dispatcher
         self._journal = journal
@@ -66,7 +70,7 @@ class Jobs:
     async def cached(self, plan: Plan) -> list[int]:
         """Return the shards of a plan whose results are in the cache, ascending."""
         actions = await self._shelf.call(lambda: list(plan.actions()))
-        return [shard for shard, _ in await self._lifecycle.usable("", actions)]
+        return [shard for shard, _ in await self._cache.usable("", actions)]
 
     async def get(self, job: str) -> JobView:
         """Return a job. Raises JOB_NOT_FOUND."""
