@@ -22,6 +22,8 @@ NAMES = {
     "AsyncConnection": "Connection",
     "AsyncRegistry": "Registry",
     "AsyncMesh": "Mesh",
+    "AsyncLabor": "Labor",
+    "AsyncLaborWorker": "LaborWorker",
     "AsyncMetrics": "Metrics",
     "AsyncInference": "Inference",
     "AsyncNode": "Node",

@@ -112,5 +112,6 @@ void test_front_calls(void);
 void test_front_limits(void);
 void test_front_windows(void);
 void test_front_workers(void);
+void test_caller(void);
 
 #endif

@@ -27,6 +27,7 @@ int main(void) {
     run("front limits", test_front_limits);
     run("front workers", test_front_workers);
     run("front", test_front);
+    run("caller", test_caller);
     for (int level = 0; level < LIAM_LEVELS; level++) {
         if (liam_set_level(level) != LIAM_OK) continue;
         run("bits", test_bits);

@@ -11,12 +11,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "services" / "neuralmesh_server"
 CLIENT = ROOT / "clients" / "python" / "src" / "neuralmesh"
 KERNEL = ROOT / "native" / "liam_core"
-SERVICES = ("registry", "inference", "metrics")
+SERVICES = ("registry", "inference", "metrics", "labor")
 
 
 def is_edge(path: Path) -> bool:
     """Say whether a module of a service stands between the domain and grpc or protobuf."""
-    return path.name in {"service.py", "node_service.py", "app.py"} or path.name.startswith(
+    return path.name in {"service.py", "node_service.py", "worker_service.py", "app.py"} or path.name.startswith(
         ("convert", "validate", "link_")
     )
 

@@ -9,7 +9,13 @@ import pytest
 from neuralmesh import AsyncClient, Client, _service, oip
 from neuralmesh_server.runtime.handlers import snake_case
 
-SERVICES = {"registry": _service.REGISTRY, "inference": oip.SERVICE, "metrics": _service.METRICS, "mesh": _service.MESH}
+SERVICES = {
+    "registry": _service.REGISTRY,
+    "inference": oip.SERVICE,
+    "metrics": _service.METRICS,
+    "mesh": _service.MESH,
+    "labor": _service.LABOR,
+}
 METHODS = [(name, method.name) for name, service in SERVICES.items() for method in service.methods]
 
 

@@ -10,6 +10,7 @@ import pytest
 from neuralmesh_server import canonical, proof_seal, state_digest
 from neuralmesh_server.errors import NotFoundError, UnavailableError
 from neuralmesh_server.registry.catalog import Catalog, find_model
+from neuralmesh_server.registry.checks import Checks
 from neuralmesh_server.registry.ledger import record
 from neuralmesh_server.registry.mesh.assignments import Assignments
 from neuralmesh_server.registry.policies import Policies
@@ -24,6 +25,7 @@ from neuralmesh_server.registry.records import (
     StickyKey,
     StickySource,
 )
+from neuralmesh_server.registry.records_checks import Finding
 from neuralmesh_server.registry.records_policy import (
     AliasProtection,
     BatchingPolicy,
@@ -67,6 +69,9 @@ async def test_everything_comes_back_after_reopening(open_store):
             view.protection(model, "production"),
             view.protection(model, "staging"),
             view.exact_version(model),
+            view.checks(model, None, 100, 10),
+            view.checks(model, 2, 100, 10),
+            view.check(model, 1, "evaluation", "sha256:2"),
             view.all_assignments(),
             view.waves(),
         )
@@ -87,15 +92,18 @@ async def test_everything_comes_back_after_reopening(open_store):
     await protections.protect("digits", "staging", AliasProtection(), ANN)
     await Assignments(first, Clock()).set(ASSIGNMENT, ANN)
     await promotions.promote("digits", "staging", AliasState(1), "", ANN, waves=PLAN)
+    checks = Checks(first, Clock())
+    check = await checks.record("digits", 1, Finding("evaluation", "sha256:1", "sha256:2", (("a", "1"),)), ANN)
     before = await first.read(everything)
     first.close()
     second = open_store()
     assert await second.read(everything) == before
-    assert before[0].revision == 11
+    assert before[0].revision == 12
+    assert before[-5:-2] == ([check], [], check)
     assert (len(before[-2]), len(before[-1])) == (1, 1)
     assert before[1][0].policy == policy
     assert (before[3][0].state, before[3][0].protection) == (state, AliasProtection(min_requests=7))
-    assert before[-6:-2] == ({"digits": (policy, 7)}, AliasProtection(min_requests=7), AliasProtection(), None)
+    assert before[-9:-5] == ({"digits": (policy, 7)}, AliasProtection(min_requests=7), AliasProtection(), None)
     second.close()
 
 

@@ -13,12 +13,14 @@ import pytest
 
 from neuralmesh_server.errors import FailedPreconditionError, InvalidArgumentError
 from neuralmesh_server.registry.catalog import Catalog
+from neuralmesh_server.registry.checks import Checks
 from neuralmesh_server.registry.mesh import picture
 from neuralmesh_server.registry.mesh.assignments import Assignments
 from neuralmesh_server.registry.policies import Policies
 from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.registry.protection import Protections
 from neuralmesh_server.registry.records import Actor, AliasState, Arm, Origin
+from neuralmesh_server.registry.records_checks import Finding
 from neuralmesh_server.registry.records_mesh import Assignment, WavePlan
 from neuralmesh_server.registry.records_policy import AliasProtection, BatchingPolicy, LimitPolicy, ModelPolicy
 from neuralmesh_server.registry.store_sqlite import SqliteStore
@@ -120,3 +122,12 @@ async def test_assignments_and_waves_join_the_old_state(store):
     )
     state = (await store.read(picture.take)).parts["digits"].aliases["production"]
     assert [(one.share_ppm, one.alias) for one in state] == [(5, move.alias), (1_000_000, before)]
+
+
+async def test_checks_join_the_old_state(store):
+    """A version of before there were checks gets one, and the digest is as without."""
+    head = await store.read(lambda view: view.head())
+    check = await Checks(store, clock).record("digits", 1, Finding("evaluation", "sha256:1", "sha256:2", ()), ANN)
+    after = await store.read(lambda view: view.head())
+    assert (after.revision, after.state_digest) == (head.revision + 1, head.state_digest)
+    assert await Checks(store, clock).listed("digits", None, 2**53 - 1, 10) == [check]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neuralmesh_server.cli import reference, rendering
 from neuralmesh_server.cli.connection import connected
-from neuralmesh_server.cli.narration import policy_text, protection_text, short, state_text
+from neuralmesh_server.cli.narration import check_text, policy_text, protection_text, short, state_text
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 from neuralmesh_server.names import check_model
 
 if TYPE_CHECKING:
     from neuralmesh import Client
+
+CHECKS = 20
+"""Most checks that are shown, the newest."""
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 
@@ -91,7 +95,8 @@ def show(
     """Show a model, or one version with its files and signature."""
     model, which = reference.split(what)
     if which:
-        _show_version(client.registry.get_version(model, reference.version_number(client, model, which)), json=json)
+        number = reference.version_number(client, model, which)
+        _show_version(client.registry.get_version(model, number), _checks(client, model, number), json=json)
     else:
         _show_model(client, model, json=json)
 
@@ -99,8 +104,15 @@ def show(
 def _show_model(client: Client, name: str, *, json: bool) -> None:
     model = client.registry.get_model(name)
     aliases = list(client.registry.list_aliases(name))
+    checks = _checks(client, name)
     if json:
-        rendering.print_json({**rendering.as_json(model), "aliases": [rendering.as_json(alias) for alias in aliases]})
+        rendering.print_json(
+            {
+                **rendering.as_json(model),
+                "aliases": [rendering.as_json(alias) for alias in aliases],
+                "checks": [rendering.as_json(check) for check in checks],
+            }
+        )
         return
     rendering.print_facts(
         (
@@ -132,6 +144,29 @@ def _show_model(client: Client, name: str, *, json: bool) -> None:
                 for alias in aliases
             ),
         )
+    _print_checks(checks)
+
+
+def _checks(client: Client, model: str, version: int | str = "") -> list[Any]:
+    return list(itertools.islice(client.registry.list_checks(model, version), CHECKS))
+
+
+def _print_checks(checks: list[Any]) -> None:
+    if checks:
+        rendering.print_table(
+            ("check", "version>", "found", "recorded", "by", "plan"),
+            (
+                (
+                    check.kind,
+                    short(check.version),
+                    check_text(check),
+                    rendering.moment_text(check, "create_time"),
+                    rendering.actor_text(check.actor),
+                    rendering.digest_text(check.plan_digest),
+                )
+                for check in checks
+            ),
+        )
 
 
 def _naming(alias: Any) -> list[tuple[int, str]]:
@@ -141,9 +176,10 @@ def _naming(alias: Any) -> list[tuple[int, str]]:
     return [(state.version, name), *arms]
 
 
-def _show_version(version: Any, *, json: bool) -> None:
+def _show_version(version: Any, checks: list[Any], *, json: bool) -> None:
     if json:
-        rendering.print_json(rendering.as_json(version))
+        found = [rendering.as_json(check) for check in checks]
+        rendering.print_json({**rendering.as_json(version), "checks": found})
         return
     rendering.print_facts(
         (
@@ -168,6 +204,7 @@ def _show_version(version: Any, *, json: bool) -> None:
             [_tensor("input", spec, "") for spec in signature.inputs]
             + [_tensor("output", spec, signature.label_output) for spec in signature.outputs],
         )
+    _print_checks(checks)
 
 
 def _tensor(what: str, spec: Any, label_output: str) -> tuple[str, ...]:

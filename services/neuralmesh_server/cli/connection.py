@@ -1,8 +1,8 @@
 """How a command reaches the services: flags over environment variables over loopback.
 
-`connected` gives a command the flags --registry, --inference, --metrics, --tls-cert, --tls-key, --tls-ca, --timeout and
---actor, and hands it a client made from them. The actor defaults to the name of the operating system's user. A token
-comes from NEURALMESH_TOKEN alone, since flags are seen by everyone on the machine.
+`connected` gives a command the flags --registry, --inference, --metrics, --labor, --tls-cert, --tls-key, --tls-ca,
+--timeout and --actor, and hands it a client made from them. The actor defaults to the system's name of the user. A
+token comes from NEURALMESH_TOKEN alone, since flags are seen by everyone on the machine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from neuralmesh_server.cli.environment import overlay, tls_flags
 from neuralmesh_server.cli.exit_codes import CommandError, of_status
 from neuralmesh_server.settings import (
     INFERENCE_PORT,
+    LABOR_PORT,
     METRICS_PORT,
     REGISTRY_PORT,
     Endpoint,
@@ -38,6 +39,7 @@ _FLAGS: dict[str, Any] = {
         str | None, typer.Option(metavar=_ADDRESS, help="The inference node (NEURALMESH_INFERENCE).")
     ],
     "metrics": Annotated[str | None, typer.Option(metavar=_ADDRESS, help="The metrics service (NEURALMESH_METRICS).")],
+    "labor": Annotated[str | None, typer.Option(metavar=_ADDRESS, help="The labor array (NEURALMESH_LABOR).")],
     "tls_cert": Annotated[str | None, typer.Option(metavar="FILE", help="Certificate (NEURALMESH_TLS_CERT).")],
     "tls_key": Annotated[str | None, typer.Option(metavar="FILE", help="Its key (NEURALMESH_TLS_KEY).")],
     "tls_ca": Annotated[str | None, typer.Option(metavar="FILE", help="The authority (NEURALMESH_TLS_CA).")],
@@ -130,6 +132,7 @@ def client_options(flags: Mapping[str, Any]) -> dict[str, Any]:
             "NEURALMESH_REGISTRY": flags.get("registry"),
             "NEURALMESH_INFERENCE": flags.get("inference"),
             "NEURALMESH_METRICS": flags.get("metrics"),
+            "NEURALMESH_LABOR": flags.get("labor"),
             "NEURALMESH_ACTOR": flags.get("actor"),
             **tls_flags(flags.get("tls_cert"), flags.get("tls_key"), flags.get("tls_ca")),
         }
@@ -143,6 +146,7 @@ def client_options(flags: Mapping[str, Any]) -> dict[str, Any]:
         "registry": _address(env, "NEURALMESH_REGISTRY", REGISTRY_PORT),
         "inference": _address(env, "NEURALMESH_INFERENCE", INFERENCE_PORT),
         "metrics": _address(env, "NEURALMESH_METRICS", METRICS_PORT),
+        "labor": _address(env, "NEURALMESH_LABOR", LABOR_PORT),
         "tls": None if tls is None else TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key),
         "timeout": flags.get("timeout") or 30.0,
         "actor": env.get("NEURALMESH_ACTOR") or _user(),

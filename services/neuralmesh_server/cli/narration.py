@@ -136,6 +136,11 @@ def assignment_text(assignment: Any) -> str:
     return ", ".join(parts)
 
 
+def check_text(check: Any) -> str:
+    """Return what a check found."""
+    return ", ".join(f"{name.replace('_', ' ')} {check.figures[name]}" for name in sorted(check.figures))
+
+
 def _assigned_text(change: Any) -> str:
     if change.HasField("after"):
         return f"{change.after.selector} holds {assignment_text(change.after)}"
@@ -158,6 +163,11 @@ def _protected_text(change: Any) -> str:
     return f"{name} protected: {protection_text(change.after)}"
 
 
+def _checked_text(change: Any) -> str:
+    check = change.check
+    return f"{check.kind} of version {short(check.version)}: {check_text(check)}"
+
+
 _EVENTS: dict[str, Callable[[Any], str]] = {
     "model_created": lambda change: f"model {short(change.model.name)} created",
     "version_created": lambda change: f"version {change.version.version} created",
@@ -170,4 +180,5 @@ _EVENTS: dict[str, Callable[[Any], str]] = {
         f"{short(change.alias)}: the move of revision {change.move_revision} reached {share_text(change.share_ppm)} of"
         " the edge nodes"
     ),
+    "check_recorded": _checked_text,
 }

@@ -20,6 +20,7 @@ from neuralmesh_server.cli import (
     exit_codes,
     fleet,
     import_qonnx,
+    labor,
     load,
     moves,
     policy,
@@ -81,6 +82,7 @@ app.command("top")(top.top)
 app.command("certs")(certs.certs)
 app.add_typer(tokens.tokens, name="tokens")
 app.add_typer(edge.edge, name="edge")
+app.add_typer(labor.labor, name="labor")
 app.command("doctor")(doctor.doctor)
 
 

@@ -13,11 +13,37 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server import canonical
+from neuralmesh_server.numerics import EXACT, PINNED, UNVERIFIED, Numerics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from neuralmesh_server.canonical import Fact
+
+__all__ = [
+    "ARROW",
+    "COMPARE",
+    "EVALUATE",
+    "EXACT",
+    "FAIL",
+    "INFER",
+    "PARQUET",
+    "PINNED",
+    "SAFETENSORS",
+    "SKIP",
+    "UNVERIFIED",
+    "Columns",
+    "DataFile",
+    "FilePin",
+    "Numerics",
+    "Plan",
+    "Recipe",
+    "Shard",
+    "VersionPin",
+    "action_digest",
+    "parse",
+    "recipe",
+]
 
 INFER, EVALUATE, COMPARE = "infer", "evaluate", "compare"
 """What a job does with each row."""
@@ -27,17 +53,6 @@ FAIL, SKIP = "fail", "skip"
 
 PARQUET, ARROW, SAFETENSORS = "parquet", "arrow", "safetensors"
 """In which files results are kept."""
-
-EXACT, PINNED, UNVERIFIED = "exact", "pinned", "unverified"
-"""How far numerics determine bytes: everywhere; with one library version and instruction set; not promised."""
-
-
-@dataclass(frozen=True, slots=True)
-class Numerics:
-    """What computes a version, as far as it can matter to a bit; `level` is EXACT, PINNED or UNVERIFIED."""
-
-    id: str
-    level: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ RULES: Mapping[str, Rule] = {
     "CreateVersion": Rule((PUBLISHER,), model="parent"),
     "GetVersion": Rule((READER,), model="name"),
     "ListVersions": Rule((READER,), model="parent"),
+    # Whoever may publish a version may say how good it is.
+    "RecordCheck": Rule((PUBLISHER,), model="name"),
+    "ListChecks": Rule((READER,), model="parent"),
     # Artifacts are named by their bytes and belong to no model until a version names them.
     "ListMissingArtifacts": Rule((PUBLISHER,), anywhere=True),
     "GetArtifact": Rule((PUBLISHER,), anywhere=True),

@@ -14,6 +14,7 @@ from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.data_folder import DataFolder
 from neuralmesh_server.registry.access import MESH_RULES, RULES, SCRAPE
 from neuralmesh_server.registry.catalog import Catalog
+from neuralmesh_server.registry.checks import Checks
 from neuralmesh_server.registry.following import Feed
 from neuralmesh_server.registry.mesh import exposition
 from neuralmesh_server.registry.mesh.assignments import Assignments
@@ -82,6 +83,7 @@ class RegistryApp:
         service = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"]
         servicer = RegistryServicer(
             catalog=Catalog(self._store, self._transfers, _now),
+            checks=Checks(self._store, _now),
             policies=Policies(self._store, _now),
             promotions=Promotions(self._store, _now),
             protections=Protections(self._store, _now),

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server import names
 from neuralmesh_server.registry.convert_assignment import assignment_message, waves_message
+from neuralmesh_server.registry.convert_checks import check_message
+from neuralmesh_server.registry.convert_origin import actor_message, timestamp
 from neuralmesh_server.registry.convert_rollout import policy_message, proof_message, protection_message, state_message
 from neuralmesh_server.registry.etags import etag
 from neuralmesh_server.registry.following import SnapshotPart, Step
 from neuralmesh_server.registry.records import (
-    Actor,
     Alias,
     AliasMoved,
     AliasProtected,
@@ -31,6 +30,7 @@ from neuralmesh_server.registry.records import (
     Version,
     VersionCreated,
 )
+from neuralmesh_server.registry.records_checks import CheckRecorded
 from neuralmesh_server.registry.records_mesh import AssignmentChanged, WaveReached
 from neuralmesh_server.registry.transfers import Chunk
 
@@ -111,11 +111,6 @@ def alias_message(alias: Alias) -> Any:
     )
 
 
-def actor_message(actor: Actor) -> Any:
-    """Return the Actor of an actor."""
-    return resources.Actor(id=actor.id, authenticated=actor.authenticated, on_behalf_of=actor.on_behalf_of)
-
-
 def event_message(event: Event) -> Any:
     """Return the Event of an event."""
     message = resources.Event(
@@ -171,6 +166,8 @@ def event_message(event: Event) -> Any:
         message.wave_reached.alias = names.alias_name(change.model, change.alias)
         message.wave_reached.move_revision = change.move_revision
         message.wave_reached.share_ppm = change.share_ppm
+    elif isinstance(change, CheckRecorded):
+        message.check_recorded.check.CopyFrom(check_message(event.check))
     else:
         message.node_registered.node = change.node
         message.node_registered.key_fingerprint = change.key_fingerprint
@@ -214,11 +211,6 @@ def trace_message(text: str, trace: Trace) -> Any:
         version=version_message(trace.version),
         promotions=[event_message(event) for event in trace.promotions],
     )
-
-
-def timestamp(time_ms: int) -> Any:
-    """Return the Timestamp of milliseconds since 1970."""
-    return Timestamp(seconds=time_ms // 1000, nanos=time_ms % 1000 * 1_000_000)
 
 
 def _signature(message: Any) -> Signature:

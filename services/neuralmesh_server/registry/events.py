@@ -15,6 +15,7 @@ where the change is one of
     alias_protected    after alias before model
     assignment_changed  after alias assignment before model
     wave_reached       alias model move_revision share_ppm
+    check_recorded     figures kind model output_digest plan_digest version
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server import canonical
-from neuralmesh_server.registry import documents, documents_mesh, documents_policy
+from neuralmesh_server.registry import documents, documents_checks, documents_mesh, documents_policy
 from neuralmesh_server.registry.records import (
     Actor,
     AliasMoved,
@@ -36,6 +37,7 @@ from neuralmesh_server.registry.records import (
     NodeRegistered,
     VersionCreated,
 )
+from neuralmesh_server.registry.records_checks import CheckRecorded
 from neuralmesh_server.registry.records_mesh import AssignmentChanged, WaveReached
 
 if TYPE_CHECKING:
@@ -183,6 +185,7 @@ NAMES: dict[type, str] = {
     AliasProtected: "alias_protected",
     AssignmentChanged: "assignment_changed",
     WaveReached: "wave_reached",
+    CheckRecorded: "check_recorded",
 }
 """The canonical name of each kind of change."""
 
@@ -200,6 +203,7 @@ _FORMS: dict[type, Callable[[Any], dict[str, Fact]]] = {
         "move_revision": change.move_revision,
         "share_ppm": change.share_ppm,
     },
+    CheckRecorded: documents_checks.recorded_fact,
 }
 
 _READERS: dict[str, Callable[[dict[str, Any]], Change]] = {
@@ -213,4 +217,5 @@ _READERS: dict[str, Callable[[dict[str, Any]], Change]] = {
     "alias_protected": _read_alias_protected,
     "assignment_changed": _read_assignment_changed,
     "wave_reached": lambda form: WaveReached(form["model"], form["alias"], form["move_revision"], form["share_ppm"]),
+    "check_recorded": documents_checks.read_recorded,
 }

@@ -10,6 +10,7 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.registry.etags import etag
+from neuralmesh_server.registry.records_checks import Check, CheckRecorded
 from neuralmesh_server.registry.records_mesh import AssignmentChanged, WaveReached
 
 if TYPE_CHECKING:
@@ -265,6 +266,7 @@ Change = (
     | AliasProtected
     | AssignmentChanged
     | WaveReached
+    | CheckRecorded
 )
 
 
@@ -295,6 +297,13 @@ class Event:
         return Version(
             change.model, change.number, change.digest, change.manifest, self.actor, self.time_ms, self.revision
         )
+
+    @property
+    def check(self) -> Check:
+        """The check that this event recorded."""
+        change = self.change
+        assert isinstance(change, CheckRecorded)
+        return Check(change.model, change.number, change.finding, self.actor, self.reason, self.time_ms, self.revision)
 
 
 @dataclass(frozen=True, slots=True)

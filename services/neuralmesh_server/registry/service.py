@@ -8,7 +8,14 @@ import structlog
 
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh_server import names
-from neuralmesh_server.registry import convert, convert_assignment, convert_rollout, validate, validate_rollout
+from neuralmesh_server.registry import (
+    convert,
+    convert_assignment,
+    convert_checks,
+    convert_rollout,
+    validate,
+    validate_rollout,
+)
 from neuralmesh_server.registry.convert_request import actor, origin, page
 from neuralmesh_server.registry.records import Origin
 
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from neuralmesh_server.registry.catalog import Catalog
+    from neuralmesh_server.registry.checks import Checks
     from neuralmesh_server.registry.following import Feed
     from neuralmesh_server.registry.policies import Policies
     from neuralmesh_server.registry.promotion import Promotions
@@ -37,6 +45,7 @@ class RegistryServicer:
         self,
         *,
         catalog: Catalog,
+        checks: Checks,
         policies: Policies,
         promotions: Promotions,
         protections: Protections,
@@ -45,6 +54,7 @@ class RegistryServicer:
         tracer: Tracer,
     ) -> None:
         self._catalog = catalog
+        self._checks = checks
         self._policies = policies
         self._promotions = promotions
         self._protections = protections
@@ -108,6 +118,30 @@ class RegistryServicer:
             position=lambda version: version.number,
         )
         return api.ListVersionsResponse(versions=map(convert.version_message, found), next_page_token=token)
+
+    async def record_check(self, request: Any, call: Call) -> Any:
+        """Record a check of a version."""
+        model, number = names.parse_version_name(request.name)
+        names.check_kind(request.kind)
+        names.check_digest(request.plan_digest)
+        names.check_digest(request.output_digest)
+        validate.pairs("figures", request.figures)
+        check = await self._checks.record(model, number, convert_checks.finding(request), origin(request, call))
+        return api.RecordCheckResponse(check=convert_checks.check_message(check))
+
+    async def list_checks(self, request: Any, call: Call) -> Any:
+        """Return a page of the checks of a version or model."""
+        del call
+        model, number = _check_parent(request.parent)
+        found, token = await page(
+            request,
+            "ListChecks",
+            [model, number],
+            first=_NEWEST,
+            fetch=lambda before, limit: self._checks.listed(model, number, before, limit),
+            position=lambda check: check.revision,
+        )
+        return api.ListChecksResponse(checks=map(convert_checks.check_message, found), next_page_token=token)
 
     async def list_missing_artifacts(self, request: Any, call: Call) -> Any:
         """Return the artifacts that are not stored."""
@@ -250,6 +284,12 @@ async def _chunks(requests: AsyncIterator[Any]) -> AsyncIterator[Chunk]:
         validate.chunk(request, first=first)
         first = False
         yield convert.chunk(request)
+
+
+def _check_parent(parent: str) -> tuple[str, int | None]:
+    if parent.count("/") > 1:
+        return names.parse_version_name(parent)
+    return names.parse_model_name(parent), None
 
 
 def _event_parent(parent: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from neuralmesh_server.registry.records import Alias, AliasState, Event, Head, Model, Version
+    from neuralmesh_server.registry.records_checks import Check, CheckRecorded
     from neuralmesh_server.registry.records_mesh import Assignment, Wave
     from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
 
@@ -120,6 +121,12 @@ class View(Protocol):
     def alias_before(self, model: Model, alias: str, revision: int) -> Alias | None:
         """Return an alias as it was before a move since which it was only promoted; None where it did not exist."""
 
+    def check(self, model: Model, version: int, kind: str, output_digest: str) -> Check | None:
+        """Return the check of a version by its kind and output digest."""
+
+    def checks(self, model: Model, version: int | None, before: int, limit: int) -> list[Check]:
+        """Return the checks of a version, or of all of a model, recorded before a revision, newest first."""
+
     def node_key(self, node: str) -> tuple[bytes, int] | None:
         """Return a node's key and the revision that made it known."""
 
@@ -168,6 +175,9 @@ class Transaction(View, Protocol):
 
     def end_waves(self, model: Model, alias: str) -> None:
         """Let every move of an alias have reached all nodes."""
+
+    def insert_check(self, model: Model, change: CheckRecorded, revision: int) -> None:
+        """Keep a check, whose event is appended in the same rule."""
 
     def insert_node_key(self, node: str, key: bytes, revision: int) -> None:
         """Keep a node's key."""

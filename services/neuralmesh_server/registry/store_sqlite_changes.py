@@ -15,6 +15,7 @@ from neuralmesh_server.registry.records import (
     Version,
     VersionCreated,
 )
+from neuralmesh_server.registry.records_checks import CheckRecorded
 from neuralmesh_server.registry.records_mesh import AssignmentChanged, WaveReached
 from neuralmesh_server.registry.store_sqlite_queries import SqliteView
 
@@ -38,7 +39,7 @@ class SqliteTransaction(SqliteView):
             events.NAMES[type(change)],
             None if model is None else model.uid,
             alias,
-            change.number if isinstance(change, VersionCreated) else version,
+            change.number if isinstance(change, (VersionCreated, CheckRecorded)) else version,
             event.canonical,
             event.leaf_hash,
             state_digest,
@@ -125,6 +126,17 @@ class SqliteTransaction(SqliteView):
 
     def end_waves(self, model: Model, alias: str) -> None:
         self._rows("DELETE FROM waves WHERE model = ? AND alias = ?", model.uid, alias)
+
+    def insert_check(self, model: Model, change: CheckRecorded, revision: int) -> None:
+        finding = change.finding
+        self._rows(
+            "INSERT INTO checks VALUES (?, ?, ?, ?, ?)",
+            model.uid,
+            change.number,
+            finding.kind,
+            finding.output_digest,
+            revision,
+        )
 
     def insert_node_key(self, node: str, key: bytes, revision: int) -> None:
         self._rows("INSERT INTO node_keys VALUES (?, ?, ?)", node, key, revision)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import apsw
 
     from neuralmesh_server.proof_seal import Proof
+    from neuralmesh_server.registry.records_checks import Check
     from neuralmesh_server.registry.records_mesh import Assignment
     from neuralmesh_server.registry.records_policy import AliasProtection, ModelPolicy
 
@@ -258,6 +259,26 @@ class SqliteView:
             revision,
         )
         return None if row is None else self._alias(row[0], row[1], model.uid, before=revision)
+
+    def check(self, model: Model, version: int, kind: str, output_digest: str) -> Check | None:
+        row = self._row(
+            f"{_EVENT} JOIN checks c ON c.revision = e.revision"
+            " WHERE c.model = ? AND c.version = ? AND c.kind = ? AND c.output_digest = ?",
+            model.uid,
+            version,
+            kind,
+            output_digest,
+        )
+        return None if row is None else events.read(*row).check
+
+    def checks(self, model: Model, version: int | None, before: int, limit: int) -> list[Check]:
+        rows = self._rows(
+            f"{_EVENT} JOIN checks c ON c.revision = e.revision"
+            f" WHERE c.model = ? AND c.revision < ?{'' if version is None else ' AND c.version = ?'}"
+            " ORDER BY c.revision DESC LIMIT ?",
+            *(value for value in (model.uid, before, version, limit) if value is not None),
+        )
+        return _page((len(row[0]), events.read(*row).check) for row in rows)
 
     def node_key(self, node: str) -> tuple[bytes, int] | None:
         row = self._row("SELECT key, revision FROM node_keys WHERE node = ?", node)

@@ -104,4 +104,17 @@ STEPS: tuple[str, ...] = (
         PRIMARY KEY (model, alias, revision)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE checks (
+        model INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        output_digest TEXT NOT NULL,
+        revision INTEGER NOT NULL UNIQUE REFERENCES events (revision) DEFERRABLE INITIALLY DEFERRED,
+        PRIMARY KEY (model, version, kind, output_digest),
+        FOREIGN KEY (model, version) REFERENCES versions (model, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX checks_by_model ON checks (model, revision);
+    CREATE INDEX checks_by_version ON checks (model, version, revision);
+    """,
 )

@@ -157,13 +157,19 @@ def signature(message: Any) -> None:
         raise invalid("signature.label_output", f"{shown} is no INT64 or BYTES output", name=shown)
 
 
-def metadata(pairs: Mapping[str, str]) -> None:
+def pairs(field: str, given: Mapping[str, str]) -> None:
+    """Check facts of the caller's own: their number, and the size of their keys and values."""
+    if len(given) > METADATA_PAIRS:
+        raise invalid(field, f"holds more than {METADATA_PAIRS} pairs", limit=METADATA_PAIRS)
+    for key, value in given.items():
+        required_line(f"{field} key", key, METADATA_KEY_BYTES)
+        text(f"{field}[{key}]", value, METADATA_VALUE_BYTES)
+
+
+def metadata(given: Mapping[str, str]) -> None:
     """Check a version's metadata."""
-    if len(pairs) > METADATA_PAIRS:
-        raise invalid("metadata", f"holds more than {METADATA_PAIRS} pairs", limit=METADATA_PAIRS)
-    for key, value in pairs.items():
-        required_line("metadata key", key, METADATA_KEY_BYTES)
-        text(f"metadata[{key}]", value, METADATA_VALUE_BYTES)
+    pairs("metadata", given)
+    for key, value in given.items():
         if key == BATCHING_KEY and value != BATCHING_EXACT:
             raise invalid(f"metadata[{key}]", f"{value[:80]!a} is not {BATCHING_EXACT!r}, its one value")
 

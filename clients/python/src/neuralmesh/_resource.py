@@ -23,6 +23,16 @@ def assignment_name(assignment: str) -> str:
     return assignment if assignment.startswith("assignments/") else f"assignments/{assignment}"
 
 
+def job_name(job: str) -> str:
+    """Return `jobs/{job}`; a whole name stays as it is."""
+    return job if job.startswith("jobs/") else f"jobs/{job}"
+
+
+def checks_parent(model: str, version: int | str) -> str:
+    """Return the parent whose checks are meant: a version, or without one the model."""
+    return version_name(model, version) if version else model_name(model)
+
+
 def events_parent(model: str, alias: str) -> str:
     """Return the parent whose events are meant; empty for everything."""
     if alias:

@@ -69,6 +69,19 @@ def build_request(
     return request
 
 
+def read_request(request: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the inputs of a ModelInferRequest by name, with raw or typed contents.
+
+    Raises:
+        InvalidArgumentError: The request breaks the protocol.
+    """
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
+        why = f"the request has {len(request.inputs)} inputs but {len(raw)} buffers"
+        raise InvalidArgumentError("FIELD_INVALID", why, {"field": "raw_input_contents"})
+    return _arrays(request.inputs, raw)
+
+
 def read_response(response: Any) -> Prediction:
     """Return the prediction in a ModelInferResponse, with raw or typed contents.
 
@@ -78,13 +91,7 @@ def read_response(response: Any) -> Prediction:
     raw = response.raw_output_contents
     if raw and len(raw) != len(response.outputs):
         raise InternalError("INTERNAL", f"the answer has {len(response.outputs)} outputs but {len(raw)} buffers")
-    arrays = {}
-    for index, output in enumerate(response.outputs):
-        name, datatype, shape = output.name, output.datatype, list(output.shape)
-        if raw:
-            arrays[name] = tensors.decode(name, datatype, shape, raw[index])
-        else:
-            arrays[name] = tensors.decode_contents(name, datatype, shape, output.contents)
+    arrays = _arrays(response.outputs, raw)
     found = ((key, _parameter(parameter)) for key, parameter in response.parameters.items())
     parameters = {key: value for key, value in found if value is not None}
     version = response.model_version
@@ -98,6 +105,18 @@ def read_response(response: Any) -> Prediction:
         request_id=response.id,
         parameters=parameters,
     )
+
+
+def _arrays(described: Sequence[Any], raw: Sequence[bytes]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return tensors by name; without raw buffers their contents are typed."""
+    arrays = {}
+    for index, tensor in enumerate(described):
+        name, datatype, shape = tensor.name, tensor.datatype, list(tensor.shape)
+        if raw:
+            arrays[name] = tensors.decode(name, datatype, shape, raw[index])
+        else:
+            arrays[name] = tensors.decode_contents(name, datatype, shape, tensor.contents)
+    return arrays
 
 
 def _text(parameters: Mapping[str, Parameter], key: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.duration_pb2 import Duration
 
 from neuralmesh.mesh.v1 import mesh_service_pb2 as api
-from neuralmesh_server.registry.convert import alias_message, model_message, timestamp, version_message
+from neuralmesh_server.registry.convert import alias_message, model_message, version_message
 from neuralmesh_server.registry.convert_assignment import staleness_message
+from neuralmesh_server.registry.convert_origin import timestamp
 from neuralmesh_server.registry.mesh.nodes import Figures, Hello, Outcome, Override, Report
 
 if TYPE_CHECKING:

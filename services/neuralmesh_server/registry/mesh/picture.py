@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from neuralmesh_server.registry.catalog import find_model, find_version
 from neuralmesh_server.registry.mesh.desired import Part, Picture, Standing
 from neuralmesh_server.registry.records import NodeRegistered
+from neuralmesh_server.registry.records_checks import CheckRecorded
 from neuralmesh_server.registry.records_mesh import AssignmentChanged
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _changes(view: View, after: int, until: int) -> list[_OfModel] | None:
     found: list[_OfModel] = []
     while after < until:
         events = view.events_after(after, EVENTS, until)
-        found += [event.change for event in events if not isinstance(event.change, NodeRegistered)]
+        found += [event.change for event in events if not isinstance(event.change, (NodeRegistered, CheckRecorded))]
         after = events[-1].revision
     return found
 

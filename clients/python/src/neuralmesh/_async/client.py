@@ -9,6 +9,8 @@ from neuralmesh._async import push
 from neuralmesh._async.connection import AsyncConnection
 from neuralmesh._async.edge import AsyncEdge
 from neuralmesh._async.inference import AsyncInference
+from neuralmesh._async.labor import AsyncLabor
+from neuralmesh._async.labor_worker import AsyncLaborWorker
 from neuralmesh._async.mesh import AsyncMesh
 from neuralmesh._async.metrics import AsyncMetrics
 from neuralmesh._async.node import AsyncNode
@@ -34,18 +36,20 @@ if TYPE_CHECKING:
 REGISTRY = "127.0.0.1:8003"
 INFERENCE = "127.0.0.1:8001"
 METRICS = "127.0.0.1:8004"
+LABOR = "127.0.0.1:8005"
 
 ABSENT_ETAG = '"0"'
 """The etag that stands for an alias that does not exist."""
 
 
 class AsyncClient:
-    """A client of the three services; use it as a context manager or close it. Channels open with their first call.
+    """A client of the services; use it as a context manager or close it. Channels open with their first call.
 
     Args:
         registry: `host:port` of the registry, or `unix:/path`.
         inference: `host:port` of an inference node, or `unix:/path`.
         metrics: `host:port` of the metrics service, or `unix:/path`.
+        labor: `host:port` of the labor array, or `unix:/path`.
         tls: Files for mutual TLS, or None for plain text.
         timeout: Seconds that a call may take, sent to the server as its deadline; transfers and streams have none.
         actor: Who asks, for changes whose connection does not prove it.
@@ -58,6 +62,8 @@ class AsyncClient:
         metrics: Every method of the metrics service.
         node: What the inference node offers beside predictions: receipts, replays and proofs.
         edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
+        labor: Every method of the labor array, and whole jobs.
+        labor_worker: How workers of the labor array get work and give results.
         mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
@@ -67,6 +73,7 @@ class AsyncClient:
         registry: str = REGISTRY,
         inference: str = INFERENCE,
         metrics: str = METRICS,
+        labor: str = LABOR,
         tls: TlsFiles | None = None,
         timeout: float = 30.0,
         actor: str = "",
@@ -79,6 +86,8 @@ class AsyncClient:
             AsyncConnection(_service.NODE, inference, tls, timeout, token),
             AsyncConnection(_service.EDGE, inference, tls, timeout, token),
             AsyncConnection(_service.MESH, registry, tls, timeout, token),
+            AsyncConnection(_service.LABOR, labor, tls, timeout, token),
+            AsyncConnection(_service.LABOR_WORKER, labor, tls, timeout, token),
         )
         self.registry = AsyncRegistry(self._connections[0], actor)
         self.inference = AsyncInference(self._connections[1])
@@ -86,6 +95,8 @@ class AsyncClient:
         self.node = AsyncNode(self._connections[3])
         self.edge = AsyncEdge(self._connections[4], actor)
         self.mesh = AsyncMesh(self._connections[5], actor)
+        self.labor = AsyncLabor(self._connections[6], actor, self.registry)
+        self.labor_worker = AsyncLaborWorker(self._connections[7])
 
     async def push(
         self,

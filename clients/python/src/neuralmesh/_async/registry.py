@@ -8,7 +8,7 @@ from neuralmesh._artifact import Artifact, read_artifact
 from neuralmesh._async.pages import pages
 from neuralmesh._async.transfer import upload
 from neuralmesh._offload import offload_async
-from neuralmesh._resource import alias_name, events_parent, model_name, version_name
+from neuralmesh._resource import alias_name, checks_parent, events_parent, model_name, version_name
 from neuralmesh.registry.v1 import registry_service_pb2 as pb
 from neuralmesh.registry.v1 import resources_pb2 as resources
 
@@ -101,6 +101,36 @@ class AsyncRegistry:
         """Yield a model's versions, newest first."""
         request = pb.ListVersionsRequest(parent=model_name(model))
         return pages(self._connection, "ListVersions", pb.ListVersionsResponse, request, "versions")
+
+    async def record_check(
+        self,
+        model: str,
+        version: int | str,
+        *,
+        kind: str,
+        plan_digest: str,
+        output_digest: str,
+        figures: Mapping[str, str],
+        reason: str = "",
+        request_id: str = "",
+    ) -> resources.Check:
+        """Record what was found about a version; one of the same kind and output digest is recorded once."""
+        request = pb.RecordCheckRequest(
+            name=version_name(model, version),
+            kind=kind,
+            plan_digest=plan_digest,
+            output_digest=output_digest,
+            figures=dict(figures),
+            actor=self._actor,
+            reason=reason,
+            request_id=request_id,
+        )
+        return (await self._connection.unary("RecordCheck", pb.RecordCheckResponse, request)).check
+
+    def list_checks(self, model: str, version: int | str = "") -> AsyncIterator[resources.Check]:
+        """Yield the checks of a version, or of all versions of a model, newest first."""
+        request = pb.ListChecksRequest(parent=checks_parent(model, version))
+        return pages(self._connection, "ListChecks", pb.ListChecksResponse, request, "checks")
 
     async def list_missing_artifacts(self, digests: Iterable[str]) -> list[str]:
         """Return those of at most 1000 digests that are not stored completely, in the order given."""

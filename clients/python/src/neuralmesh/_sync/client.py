@@ -12,6 +12,8 @@ from neuralmesh._sync import push
 from neuralmesh._sync.connection import Connection
 from neuralmesh._sync.edge import Edge
 from neuralmesh._sync.inference import Inference
+from neuralmesh._sync.labor import Labor
+from neuralmesh._sync.labor_worker import LaborWorker
 from neuralmesh._sync.mesh import Mesh
 from neuralmesh._sync.metrics import Metrics
 from neuralmesh._sync.node import Node
@@ -36,18 +38,20 @@ if TYPE_CHECKING:
 REGISTRY = "127.0.0.1:8003"
 INFERENCE = "127.0.0.1:8001"
 METRICS = "127.0.0.1:8004"
+LABOR = "127.0.0.1:8005"
 
 ABSENT_ETAG = '"0"'
 """The etag that stands for an alias that does not exist."""
 
 
 class Client:
-    """A client of the three services; use it as a context manager or close it. Channels open with their first call.
+    """A client of the services; use it as a context manager or close it. Channels open with their first call.
 
     Args:
         registry: `host:port` of the registry, or `unix:/path`.
         inference: `host:port` of an inference node, or `unix:/path`.
         metrics: `host:port` of the metrics service, or `unix:/path`.
+        labor: `host:port` of the labor array, or `unix:/path`.
         tls: Files for mutual TLS, or None for plain text.
         timeout: Seconds that a call may take, sent to the server as its deadline; transfers and streams have none.
         actor: Who asks, for changes whose connection does not prove it.
@@ -60,6 +64,8 @@ class Client:
         metrics: Every method of the metrics service.
         node: What the inference node offers beside predictions: receipts, replays and proofs.
         edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
+        labor: Every method of the labor array, and whole jobs.
+        labor_worker: How workers of the labor array get work and give results.
         mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
@@ -69,6 +75,7 @@ class Client:
         registry: str = REGISTRY,
         inference: str = INFERENCE,
         metrics: str = METRICS,
+        labor: str = LABOR,
         tls: TlsFiles | None = None,
         timeout: float = 30.0,
         actor: str = "",
@@ -81,6 +88,8 @@ class Client:
             Connection(_service.NODE, inference, tls, timeout, token),
             Connection(_service.EDGE, inference, tls, timeout, token),
             Connection(_service.MESH, registry, tls, timeout, token),
+            Connection(_service.LABOR, labor, tls, timeout, token),
+            Connection(_service.LABOR_WORKER, labor, tls, timeout, token),
         )
         self.registry = Registry(self._connections[0], actor)
         self.inference = Inference(self._connections[1])
@@ -88,6 +97,8 @@ class Client:
         self.node = Node(self._connections[3])
         self.edge = Edge(self._connections[4], actor)
         self.mesh = Mesh(self._connections[5], actor)
+        self.labor = Labor(self._connections[6], actor, self.registry)
+        self.labor_worker = LaborWorker(self._connections[7])
 
     def push(
         self,

@@ -75,6 +75,16 @@ class RegistryServiceStub:
                 request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
                 _registered_method=True)
+        self.RecordCheck = channel.unary_unary(
+                '/neuralmesh.registry.v1.RegistryService/RecordCheck',
+                request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.RecordCheckRequest.SerializeToString,
+                response_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.RecordCheckResponse.FromString,
+                _registered_method=True)
+        self.ListChecks = channel.unary_unary(
+                '/neuralmesh.registry.v1.RegistryService/ListChecks',
+                request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListChecksRequest.SerializeToString,
+                response_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListChecksResponse.FromString,
+                _registered_method=True)
         self.ListMissingArtifacts = channel.unary_unary(
                 '/neuralmesh.registry.v1.RegistryService/ListMissingArtifacts',
                 request_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListMissingArtifactsRequest.SerializeToString,
@@ -199,6 +209,21 @@ class RegistryServiceServicer:
 
     def ListVersions(self, request, context):
         """Lists the versions of a model, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordCheck(self, request, context):
+        """Records what somebody found about a version, for ever. A check of the same kind with the same output digest is
+        recorded once: the second call returns the first one's and writes no event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChecks(self, request, context):
+        """Lists checks of a version, or of all versions of a model, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -342,6 +367,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListVersions,
                     request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.FromString,
                     response_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'RecordCheck': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordCheck,
+                    request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.RecordCheckRequest.FromString,
+                    response_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.RecordCheckResponse.SerializeToString,
+            ),
+            'ListChecks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChecks,
+                    request_deserializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListChecksRequest.FromString,
+                    response_serializer=neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListChecksResponse.SerializeToString,
             ),
             'ListMissingArtifacts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMissingArtifacts,
@@ -604,6 +639,60 @@ class RegistryService:
             '/neuralmesh.registry.v1.RegistryService/ListVersions',
             neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
             neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordCheck(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuralmesh.registry.v1.RegistryService/RecordCheck',
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.RecordCheckRequest.SerializeToString,
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.RecordCheckResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChecks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuralmesh.registry.v1.RegistryService/ListChecks',
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListChecksRequest.SerializeToString,
+            neuralmesh_dot_registry_dot_v1_dot_registry__service__pb2.ListChecksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -373,6 +373,41 @@ class AliasProtected(_message.Message):
     after: AliasProtection
     def __init__(self, alias: _Optional[str] = ..., before: _Optional[_Union[AliasProtection, _Mapping]] = ..., after: _Optional[_Union[AliasProtection, _Mapping]] = ...) -> None: ...
 
+class Check(_message.Message):
+    __slots__ = ("version", "kind", "plan_digest", "output_digest", "figures", "actor", "reason", "create_time", "revision")
+    class FiguresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    kind: str
+    plan_digest: str
+    output_digest: str
+    figures: _containers.ScalarMap[str, str]
+    actor: Actor
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    revision: int
+    def __init__(self, version: _Optional[str] = ..., kind: _Optional[str] = ..., plan_digest: _Optional[str] = ..., output_digest: _Optional[str] = ..., figures: _Optional[_Mapping[str, str]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class CheckRecorded(_message.Message):
+    __slots__ = ("check",)
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    check: Check
+    def __init__(self, check: _Optional[_Union[Check, _Mapping]] = ...) -> None: ...
+
 class StalenessPolicy(_message.Message):
     __slots__ = ("action", "after_seconds")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -448,7 +483,7 @@ class NodeRegistered(_message.Message):
     def __init__(self, node: _Optional[str] = ..., key_fingerprint: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("revision", "create_time", "actor", "reason", "model_created", "version_created", "alias_moved", "node_registered", "model_policy_changed", "alias_protected", "assignment_changed", "wave_reached", "canonical", "leaf_hash")
+    __slots__ = ("revision", "create_time", "actor", "reason", "model_created", "version_created", "alias_moved", "node_registered", "model_policy_changed", "alias_protected", "assignment_changed", "wave_reached", "check_recorded", "canonical", "leaf_hash")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -461,6 +496,7 @@ class Event(_message.Message):
     ALIAS_PROTECTED_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_CHANGED_FIELD_NUMBER: _ClassVar[int]
     WAVE_REACHED_FIELD_NUMBER: _ClassVar[int]
+    CHECK_RECORDED_FIELD_NUMBER: _ClassVar[int]
     CANONICAL_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
     revision: int
@@ -475,6 +511,7 @@ class Event(_message.Message):
     alias_protected: AliasProtected
     assignment_changed: AssignmentChanged
     wave_reached: WaveReached
+    check_recorded: CheckRecorded
     canonical: bytes
     leaf_hash: bytes
-    def __init__(self, revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., model_created: _Optional[_Union[ModelCreated, _Mapping]] = ..., version_created: _Optional[_Union[VersionCreated, _Mapping]] = ..., alias_moved: _Optional[_Union[AliasMoved, _Mapping]] = ..., node_registered: _Optional[_Union[NodeRegistered, _Mapping]] = ..., model_policy_changed: _Optional[_Union[ModelPolicyChanged, _Mapping]] = ..., alias_protected: _Optional[_Union[AliasProtected, _Mapping]] = ..., assignment_changed: _Optional[_Union[AssignmentChanged, _Mapping]] = ..., wave_reached: _Optional[_Union[WaveReached, _Mapping]] = ..., canonical: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, revision: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., reason: _Optional[str] = ..., model_created: _Optional[_Union[ModelCreated, _Mapping]] = ..., version_created: _Optional[_Union[VersionCreated, _Mapping]] = ..., alias_moved: _Optional[_Union[AliasMoved, _Mapping]] = ..., node_registered: _Optional[_Union[NodeRegistered, _Mapping]] = ..., model_policy_changed: _Optional[_Union[ModelPolicyChanged, _Mapping]] = ..., alias_protected: _Optional[_Union[AliasProtected, _Mapping]] = ..., assignment_changed: _Optional[_Union[AssignmentChanged, _Mapping]] = ..., wave_reached: _Optional[_Union[WaveReached, _Mapping]] = ..., check_recorded: _Optional[_Union[CheckRecorded, _Mapping]] = ..., canonical: _Optional[bytes] = ..., leaf_hash: _Optional[bytes] = ...) -> None: ...

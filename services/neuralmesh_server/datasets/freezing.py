@@ -1,0 +1,215 @@
+"""Freezes data sets: which files there are, what is in them by digest, and what is in each range of their rows."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import numpy as np
+
+from neuralmesh_server.datasets.block import InputHasher
+from neuralmesh_server.datasets.formats import open_file
+from neuralmesh_server.datasets.refusals import data_invalid, dataset_changed
+from neuralmesh_server.datasets.regular_file import RegularFile
+from neuralmesh_server.datasets.roots import open_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neuralmesh_server.datasets.regular_file import FileState
+    from neuralmesh_server.datasets.roles import ColumnRoles
+
+Progress: TypeAlias = "Callable[[int, int], None]"
+"""Is told the bytes that are done and all bytes, by any thread but never by two at once; what it raises ends it."""
+
+WINDOW_BYTES = 8 << 20
+"""Rows are read about this many bytes at a time, and at least a whole range."""
+
+SPAN_BYTES = 64 << 20
+"""What one thread takes of a file that several may read."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenFile:
+    """A file by its content: path within the data set, bytes, `sha256:` digest, rows."""
+
+    path: str
+    size: int
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyedFile:
+    """A file whose structure is known and whose content is not.
+
+    Attributes:
+        path: Its path within the data set.
+        size: Its bytes.
+        rows: Its rows, those included that will be rejected.
+        row_bytes: Bytes of a row of the wanted columns as arrays, rounded up; where rows differ, of the file.
+        sequential: See `formats.OpenFile`.
+        state: Tells whether it has been written to since.
+    """
+
+    path: str
+    size: int
+    rows: int
+    row_bytes: int
+    sequential: bool
+    state: FileState
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenData:
+    """A data set by its content.
+
+    Attributes:
+        files: In byte order of their paths.
+        digests: For each file, the input digests of its ranges of rows in order.
+    """
+
+    files: tuple[FrozenFile, ...]
+    digests: tuple[tuple[str, ...], ...]
+
+
+class DataSet:
+    """A data set that is about to be frozen. Close it, or use it in a `with` statement.
+
+    Args:
+        root: Folder, file or s3:// address of the data.
+        columns: What its columns are; `labor.plan.Columns` is of this shape.
+        threads: How many threads read and hash; 0 for one per processor.
+        progress: Is told how far it is.
+
+    Attributes:
+        files: The files, surveyed, in byte order of their paths.
+
+    Raises:
+        FailedPreconditionError: DATASET_INVALID where there is no data, or a file is not what its suffix says or lacks
+            a column. Of several such files the first one is named.
+    """
+
+    def __init__(self, root: str, columns: ColumnRoles, *, threads: int = 0, progress: Progress | None = None) -> None:
+        self._columns = columns
+        self._threads = threads or os.cpu_count() or 1
+        self._root = open_root(root)
+        paths = self._root.paths()
+        if not paths:
+            raise data_invalid(root, "holds no data files")
+        with ThreadPoolExecutor(self._threads) as pool:
+            self.files = tuple(pool.map(self._survey, paths))
+        if not any(file.rows for file in self.files):
+            raise data_invalid(root, "holds no rows")
+        self._meter = _Meter(2 * sum(file.size for file in self.files), progress)
+
+    def __enter__(self) -> Self:
+        """Return the data set."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def freeze(self, rows_per_range: int) -> FrozenData:
+        """Return the digests of all files, and of all ranges of so many rows; the last of a file may have fewer.
+
+        Raises:
+            FailedPreconditionError: DATASET_INVALID where a file cannot be read; DATASET_CHANGED where one was
+                written to since it was surveyed.
+        """
+        with ThreadPoolExecutor(self._threads) as pool:
+            whole = [pool.submit(self._file_digest, file) for file in self.files]
+            parts = [
+                [pool.submit(self._range_digests, file, rows_per_range, *span) for span in _spans(file, rows_per_range)]
+                for file in self.files
+            ]
+            try:
+                digests = [future.result() for future in whole]
+                ranges = [tuple(itertools.chain(*(future.result() for future in futures))) for futures in parts]
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+        files = [
+            FrozenFile(file.path, file.size, digest, file.rows)
+            for file, digest in zip(self.files, digests, strict=True)
+        ]
+        return FrozenData(tuple(files), tuple(ranges))
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._root.close()
+
+    def _survey(self, path: str) -> SurveyedFile:
+        with closing(open_file(self._root.locate(path), path)) as file:
+            row_bytes = file.select(self._columns).row_bytes or -(-file.file.size // max(file.rows, 1))
+            return SurveyedFile(path, file.file.size, file.rows, row_bytes, file.sequential, file.file.state)
+
+    def _file_digest(self, surveyed: SurveyedFile) -> str:
+        hasher = hashlib.sha256()
+        with RegularFile(self._root.locate(surveyed.path), surveyed.path) as file:
+            _check_state(file, surveyed)
+            chunk = np.empty(_CHUNK_BYTES, np.uint8)
+            for offset in range(0, file.size, _CHUNK_BYTES):
+                piece = chunk[: min(_CHUNK_BYTES, file.size - offset)]
+                file.read_into(piece, offset)
+                hasher.update(piece.data)
+                self._meter.add(len(piece))
+            _check_state(file, surveyed)
+        return "sha256:" + hasher.hexdigest()
+
+    def _range_digests(self, surveyed: SurveyedFile, rows_per_range: int, first: int, end: int) -> tuple[str, ...]:
+        hasher = InputHasher()
+        digests: list[str] = []
+        step = rows_per_range * max(1, WINDOW_BYTES // (rows_per_range * surveyed.row_bytes))
+        with closing(open_file(self._root.locate(surveyed.path), surveyed.path)) as file:
+            _check_state(file.file, surveyed)
+            selection = file.select(self._columns)
+            for start in range(first, end, step):
+                rows = min(step, end - start)
+                block = selection.read(start, rows)
+                digests += [
+                    hasher.digest(block.slice(inside, min(rows_per_range, rows - inside)))
+                    for inside in range(0, rows, rows_per_range)
+                ]
+                self._meter.add(surveyed.size * rows // surveyed.rows)
+            _check_state(file.file, surveyed)
+        return tuple(digests)
+
+
+class _Meter:
+    """Adds up what threads have done."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Say that bytes are done."""
+        if self._progress is None:
+            return
+        with self._lock:
+            self._done += count
+            self._progress(self._done, self._total)
+
+
+def _spans(file: SurveyedFile, rows_per_range: int) -> list[tuple[int, int]]:
+    """Return the parts of a file that threads read apart, as first row and the row behind the last."""
+    step = file.rows
+    if not file.sequential:
+        step = rows_per_range * max(1, SPAN_BYTES // (rows_per_range * file.row_bytes))
+    return [(first, min(first + step, file.rows)) for first in range(0, file.rows, max(step, 1))]
+
+
+def _check_state(file: RegularFile, surveyed: SurveyedFile) -> None:
+    if not file.same() or file.state != surveyed.state:
+        raise dataset_changed(surveyed.path, "was written to while the plan was made")

@@ -1,0 +1,404 @@
+"""The coordinator of the labor array: it is the desk where engines get work and give results, and the jobs' counter.
+
+Everything in it happens on one event loop. What a result changes is stored in one transaction first, and then applied
+in memory; leases are in memory only, and no token of before a restart is good after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from neuralmesh_server.errors import (
+    AbortedError,
+    NeuralMeshError,
+    NotFoundError,
+)
+from neuralmesh_server.labor import reports, verdicts
+from neuralmesh_server.labor.dispatcher import Dispatcher
+from neuralmesh_server.labor.exposition import Moment
+from neuralmesh_server.labor.intake import Intake
+from neuralmesh_server.labor.journal import Journal, not_found
+from neuralmesh_server.labor.leases import LeaseTable
+from neuralmesh_server.labor.lifecycle import Lifecycle
+from neuralmesh_server.labor.records import (
+    FAILED,
+    RUNNING,
+    JobEvent,
+    JobView,
+    KnownWorker,
+    Problem,
+    Progress,
+    WorkerView,
+)
+from neuralmesh_server.labor.roster import Roster
+from neuralmesh_server.labor.timing import Timing
+from neuralmesh_server.labor.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from neuralmesh_server.canonical import Fact
+    from neuralmesh_server.labor.desk import Lease, WorkerCard
+    from neuralmesh_server.labor.leases import Hold
+    from neuralmesh_server.labor.plan import Plan
+    from neuralmesh_server.labor.records import Alarm, Job, Submission
+    from neuralmesh_server.labor.roster import Present
+    from neuralmesh_server.labor.schedule import Epoch
+    from neuralmesh_server.labor.shelf import Shelf
+    from neuralmesh_server.labor.store import Ledger, Store, View
+
+log = structlog.get_logger()
+
+
+class Coordinator:
+    """See `neuralmesh_server.labor.desk.Desk` for what engines call.
+
+    Args:
+        store: Where jobs are kept.
+        shelf: Where plans, outputs and manifests are kept.
+        timing: How long things take.
+        report: Returns the report of a job of some kind from the tallies of its shards.
+        clock: Returns the time of a monotonic clock in seconds.
+        wall: Returns the time in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        shelf: Shelf,
+        *,
+        timing: Timing | None = None,
+        report: Callable[[str, Iterable[Fact]], Fact] = reports.report,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._timing = timing or Timing()
+        self._report = report
+        self._clock = clock
+        self._wall = wall
+        self._work = asyncio.Event()
+        self._closed = False
+        self.lease_seconds = self._timing.lease_seconds
+        self.journal = Journal(store)
+        self.roster = Roster()
+
+    async def start(self) -> None:
+        """Count this start, and take up the jobs that ran. Somebody has to `run` it, or call `tick`."""
+        generation = await self._store.write(lambda ledger: ledger.next_generation())
+        self.leases = LeaseTable(generation)
+        for worker in await self._store.read(lambda view: view.workers()):
+            if worker.quarantined:
+                self.roster.quarantined.add(worker.name)
+        self.dispatcher = Dispatcher(self.leases, self.roster, self.lease_seconds)
+        self._lifecycle = Lifecycle(
+            self._store,
+            self._shelf,
+            dispatcher=self.dispatcher,
+            journal=self.journal,
+            report=self._report,
+            clock=self._clock,
+            wall=self._wall,
+        )
+        self._intake = Intake(
+            self._store,
+            self._shelf,
+            dispatcher=self.dispatcher,
+            lifecycle=self._lifecycle,
+            report=self._report,
+            clock=self._clock,
+            wall=self._wall,
+        )
+        self._watchdog = Watchdog(self.dispatcher, self.leases, self.roster, self._timing)
+        await self._lifecycle.resume()
+
+    async def run(self) -> None:
+        """Look at the time until cancelled."""
+        while True:
+            await asyncio.sleep(self._timing.tick_seconds)
+            try:
+                await self.tick()
+            except NeuralMeshError as error:  # no space, as a rule: the next tick tries again
+                log.warning("tick_failed", reason=error.reason, message=error.message)
+
+    def close(self) -> None:
+        """Hand out nothing more, and end watches and calls that wait for work."""
+        self._closed = True
+        self.journal.close()
+        self._wake()
+
+    async def stop(self) -> None:
+        """Close, and finish what is being stored. Jobs go on with the next start."""
+        self.close()
+        await self._lifecycle.settled()
+
+    # Jobs
+
+    async def submit(self, wish: Submission) -> JobView:
+        """Run a plan. The same plan again gives the same job, which goes on where it failed or was cancelled.
+
+        Raises:
+            ResourceExhaustedError: STORAGE_FULL.
+        """
+        job = await self._lifecycle.submit(wish)
+        self._wake()
+        return await self.get(job.job)
+
+    async def cached(self, plan: Plan) -> list[int]:
+        """Return the shards of a plan whose results are in the cache, ascending."""
+        actions = await self._shelf.call(lambda: list(plan.actions()))
+        return [shard for shard, _ in await self._lifecycle.usable("", actions)]
+
+    async def get(self, job: str) -> JobView:
+        """Return a job. Raises JOB_NOT_FOUND."""
+        known, last = await self._store.read(lambda view: (view.job(job), view.last_event(job)))
+        if known is None:
+            raise not_found(job)
+        return self._view(known, last)
+
+    async def list_jobs(self, before: int, limit: int) -> list[JobView]:
+        """Return jobs, newest first, that were submitted before the one of a sequence number; 0 for the newest."""
+
+        def look(view: View) -> list[tuple[Job, JobEvent | None]]:
+            return [(job, view.last_event(job.job)) for job in view.jobs(before, limit)]
+
+        return [self._view(*found) for found in await self._store.read(look)]
+
+    def watch(self, job: str, after: int) -> AsyncIterator[JobEvent]:
+        """Yield the events of a job after a number, then those that come, until it has ended."""
+        return self.journal.watch(job, after)
+
+    async def cancel(self, job: str, actor: str) -> JobView:
+        """End a job that runs. Raises JOB_NOT_FOUND or JOB_ENDED."""
+        await self._lifecycle.cancel(job, actor)
+        return await self.get(job)
+
+    async def schedule(self, job: str) -> list[Epoch]:
+        """Return the log of a job's placement. Raises JOB_NOT_FOUND."""
+        known, epochs = await self._store.read(lambda view: (view.job(job), view.epochs(job)))
+        if known is None:
+            raise not_found(job)
+        return epochs
+
+    async def alarms(self, limit: int) -> list[Alarm]:
+        """Return alarms, newest first."""
+        return await self._store.read(lambda view: view.alarms(limit))
+
+    async def workers(self) -> list[WorkerView]:
+        """Return all workers in byte order of their names."""
+        known = await self._store.read(lambda view: view.workers())
+        return [WorkerView(worker, live=self.roster.get(worker.name) is not None) for worker in known]
+
+    async def release(self, name: str) -> WorkerView:
+        """Let a quarantined worker work again."""
+
+        def change(ledger: Ledger) -> KnownWorker:
+            known = ledger.worker(name)
+            if known is None:
+                raise NotFoundError("FIELD_INVALID", f"no worker {name!r} was ever heard", field="worker", worker=name)
+            ledger.set_quarantined(name, value=False)
+            return replace(known, quarantined=False)
+
+        worker = await self._store.write(change)
+        self.roster.quarantined.discard(name)
+        self.roster.changes += 1
+        self._wake()
+        return WorkerView(worker, live=self.roster.get(name) is not None)
+
+    # The desk
+
+    async def lease(self, worker: WorkerCard, limit: int, wait: float) -> Sequence[Lease]:
+        """See Desk."""
+        present = await self._enter(worker)
+        ends = asyncio.get_running_loop().time() + wait
+        present.asking += 1
+        try:
+            while True:
+                self._refuse_quarantined(worker.name)
+                work = self._work
+                await self._place()
+                if self._closed or self.roster.get(worker.name) is not present:
+                    return []
+                leases = self.dispatcher.pick(present, limit, self._clock())
+                left = ends - asyncio.get_running_loop().time()
+                if leases or left <= 0:
+                    return leases
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(work.wait(), left)
+        finally:
+            present.asking -= 1
+            present.heard = self._clock()
+
+    async def renew(self, worker: WorkerCard, tokens: Sequence[int]) -> Sequence[int]:
+        """See Desk."""
+        now = self._clock()
+        present = self.roster.get(worker.name)
+        if present is not None and present.card.incarnation == worker.incarnation:
+            present.heard = now
+        lost = []
+        for token in tokens:
+            hold = self._own(worker, token)
+            if hold is None:
+                lost.append(token)
+            else:
+                hold.until = now + self.lease_seconds
+        return lost
+
+    async def context(self, job: str) -> bytes:
+        """See Desk."""
+        run = self.dispatcher.get(job)
+        if run is not None:
+            return run.job.context
+        known = await self._store.read(lambda view: view.job(job))
+        if known is None:
+            raise not_found(job)
+        return known.context
+
+    async def store(self, worker: WorkerCard, digest: str, path: Path) -> None:
+        """See Desk."""
+        self._refuse_quarantined(worker.name)
+        await self._shelf.put_file(digest, path)
+
+    async def store_pieces(self, worker: WorkerCard, digest: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+        """Store the bytes of an output as they come. Raises DIGEST_MISMATCH."""
+        self._refuse_quarantined(worker.name)
+        await self._shelf.put_pieces(digest, size, pieces)
+
+    async def complete(self, worker: WorkerCard, token: int, result: bytes, seconds: float) -> None:
+        """See Desk.
+
+        Raises:
+            AbortedError: LEASE_LOST.
+            InvalidArgumentError: FIELD_INVALID, this is no result of the shard.
+            FailedPreconditionError: ARTIFACT_MISSING, the output is not stored.
+            PermissionDeniedError: WORKER_QUARANTINED.
+        """
+        del seconds  # measured here, as everybody else's
+        self._refuse_quarantined(worker.name)
+        hold = self._own(worker, token)
+        ended = None if hold is not None else self.leases.lost(token)
+        known = hold or ended
+        if known is None or known.worker != worker.name:
+            raise _lease_lost(token)
+        # Whoever asks may go away meanwhile; what is stored must be applied all the same.
+        if await asyncio.shield(asyncio.create_task(self._intake.take(known, result, late=hold is None))):
+            self._wake()
+        if hold is None:
+            raise _lease_lost(token)
+        self._refuse_quarantined(worker.name)
+
+    async def fail(self, worker: WorkerCard, token: int, reason: str, message: str, *, retryable: bool) -> None:
+        """See Desk."""
+        hold = self._own(worker, token)
+        if hold is None:
+            raise _lease_lost(token)
+        run = self.dispatcher.get(hold.job)
+        self.dispatcher.fail(hold, reason, message, retryable=retryable)
+        log.info("shard_failed", job=hold.job, shard=hold.shard, worker=worker.name, reason=reason, message=message)
+        if run is None:
+            return
+        if reason == "STORAGE_FULL":
+            await self._lifecycle.fail(run, Problem(reason, message))
+        else:
+            self._lifecycle.check(run)
+        self._wake()
+
+    async def leave(self, worker: WorkerCard) -> None:
+        """See Desk."""
+        present = self.roster.get(worker.name)
+        if present is not None and present.card.incarnation == worker.incarnation:
+            self.dispatcher.leave(worker.name, counts=False)
+            await self._place()
+            self._wake()
+
+    # Time
+
+    async def tick(self) -> None:
+        """Look at what time has changed: leases, workers, disputes, progress, ends that could not be stored."""
+        now = self._clock()
+        if self._watchdog.look(now):
+            self._wake()
+        await self._place()
+        for run in self.dispatcher:
+            self._lifecycle.check(run)
+            if not run.finishing and run.has_news(now):
+                await self._lifecycle.note(run)
+        if self.journal.unsaved:
+            await self._lifecycle.save_ends()
+
+    async def settled(self) -> None:
+        """Wait until no job is being ended."""
+        await self._lifecycle.settled()
+
+    def moment(self, jobs: Mapping[str, int], alarms: int) -> Moment:
+        """Return what operators are shown; jobs by state and alarms are what the store counts."""
+        return Moment(
+            figures=self.dispatcher.figures,
+            jobs=jobs,
+            alarms=alarms,
+            held=len(self.leases),
+            waiting=sum(run.board.waiting for run in self.dispatcher),
+            workers=len(self.roster),
+            quarantined=len(self.roster.quarantined),
+        )
+
+    # What these have in common
+
+    async def _enter(self, worker: WorkerCard) -> Present:
+        """Note that a worker is there, in the store where it is new."""
+        self._refuse_quarantined(worker.name)
+        before = self.roster.get(worker.name)
+        if before is None or before.card != worker:
+            now_ms = int(self._wall() * 1000)
+            known = KnownWorker(worker.name, worker.host, worker.slots, worker.numerics, 0, False, now_ms)
+            await self._store.write(lambda ledger: ledger.put_worker(known))
+        return self.dispatcher.enter(worker, self._clock())
+
+    async def _place(self) -> None:
+        """Begin and record epochs where live slots have changed."""
+        begun = self.dispatcher.place()
+        if begun:
+
+            def change(ledger: Ledger) -> None:
+                for job, epoch in begun:
+                    ledger.add_epoch(job, epoch)
+
+            await self._store.write(change)
+
+    def _own(self, worker: WorkerCard, token: int) -> Hold | None:
+        hold = self.leases.get(token)
+        mine = hold is not None and hold.worker == worker.name and hold.incarnation == worker.incarnation
+        return hold if mine else None
+
+    def _refuse_quarantined(self, worker: str) -> None:
+        if worker in self.roster.quarantined:
+            raise verdicts.quarantined(worker)
+
+    def _view(self, job: Job, last: JobEvent | None) -> JobView:
+        run = self.dispatcher.get(job.job)
+        unsaved = self.journal.unsaved.get(job.job)
+        if run is not None and job.state == RUNNING:
+            return JobView(job, run.progress(self._clock()))
+        if unsaved is not None and job.state == RUNNING:
+            failed = replace(job, state=FAILED, ended_ms=unsaved.time_ms, problem=unsaved.problem)
+            return JobView(failed, unsaved.progress)
+        return JobView(job, last.progress if last else Progress())
+
+    def _wake(self) -> None:
+        """Let everybody look again who waits for work."""
+        work, self._work = self._work, asyncio.Event()
+        work.set()
+
+
+def _lease_lost(token: int) -> AbortedError:
+    return AbortedError(
+        "LEASE_LOST", f"lease {token} does not hold: its shard was given to another worker", token=token
+    )

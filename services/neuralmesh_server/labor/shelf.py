@@ -1,0 +1,156 @@
+"""Outputs, plans and manifests in the content store: the disk's work on threads, one writer of a digest at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from neuralmesh_server.content_store import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+
+THREADS = 4
+
+
+class Incoming(Protocol):
+    """One artifact on its way in; see `content_store.Upload`."""
+
+    offset: int
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+
+    def finish(self) -> None:
+        """Verify and show the artifact."""
+
+    def close(self) -> None:
+        """End the upload."""
+
+
+class Content(Protocol):
+    """Where bytes are kept; see `content_store.ContentStore`."""
+
+    def has(self, digest: str) -> bool:
+        """Say whether an artifact is complete."""
+
+    def size(self, digest: str) -> int:
+        """Return the size of a complete artifact; raises ARTIFACT_NOT_FOUND."""
+
+    def open_upload(self, digest: str, size: int) -> Incoming:
+        """Begin or resume an upload."""
+
+    def read(self, digest: str, offset: int = 0, length: int = 0) -> Iterator[bytes]:
+        """Yield a range; a read of the whole is verified."""
+
+
+class Shelf:
+    """Everything that is named by its bytes."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="labor-shelf")
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    async def put(self, data: bytes) -> str:
+        """Store bytes; returns their digest. Raises STORAGE_FULL."""
+        digest = await self.call(lambda: "sha256:" + hashlib.sha256(data).hexdigest())
+        await self.put_pieces(digest, len(data), _once(data))
+        return digest
+
+    async def put_file(self, digest: str, path: Path) -> None:
+        """Store the bytes of a file.
+
+        Raises:
+            FailedPreconditionError: DIGEST_MISMATCH.
+            ResourceExhaustedError: STORAGE_FULL.
+        """
+        async with self._alone(digest):
+            await self.call(lambda: self._copy(digest, path))
+
+    async def put_pieces(self, digest: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+        """Store bytes as they come; those of a digest that is stored are not read to their end.
+
+        Raises:
+            FailedPreconditionError: DIGEST_MISMATCH.
+            InvalidArgumentError: DIGEST_INVALID, or there are more bytes than `size`.
+            ResourceExhaustedError: STORAGE_FULL or LIMIT_EXCEEDED.
+        """
+        async with self._alone(digest):
+            if await self.call(lambda: self._content.has(digest)):
+                return
+            upload = await self.call(lambda: self._content.open_upload(digest, size))
+            skip = upload.offset  # a crash may have left the beginning
+            try:
+                async for piece in pieces:
+                    await self.call(functools.partial(upload.write, piece[skip:]))
+                    skip = max(skip - len(piece), 0)
+                await self.call(upload.finish)
+            finally:
+                await self.call(upload.close)
+
+    async def has(self, digest: str, size: int) -> bool:
+        """Say whether an artifact is stored with this size."""
+        return await self.call(lambda: self._content.has(digest) and self._content.size(digest) == size)
+
+    async def all_there(self, digests: Iterable[str]) -> set[str]:
+        """Return those that are stored."""
+        wanted = list(digests)
+        return await self.call(lambda: {digest for digest in wanted if self._content.has(digest)})
+
+    async def get(self, digest: str) -> bytes:
+        """Return verified bytes. Raises ARTIFACT_NOT_FOUND or ARTIFACT_CORRUPT."""
+        return await self.call(lambda: b"".join(self._content.read(digest)))
+
+    async def read(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """Yield bytes from an offset on, in pieces of at most 1 MiB."""
+        pieces = await self.call(lambda: self._content.read(digest, offset))
+        while (piece := await self.call(lambda: next(pieces, None))) is not None:
+            yield piece
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Run work on one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        """Finish what is under way."""
+        self._threads.shutdown()
+
+    def _copy(self, digest: str, path: Path) -> None:
+        if self._content.has(digest):
+            return
+        size = path.stat().st_size
+        with (
+            path.open("rb", buffering=0) as file,
+            contextlib.closing(self._content.open_upload(digest, size)) as upload,
+        ):
+            file.seek(upload.offset)  # a crash may have left the beginning
+            while piece := file.read(CHUNK_BYTES):
+                upload.write(piece)
+            upload.finish()
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, digest: str) -> AsyncIterator[None]:
+        lock, users = self._locks.get(digest, (asyncio.Lock(), 0))
+        self._locks[digest] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            users = self._locks[digest][1] - 1
+            if users:
+                self._locks[digest] = lock, users
+            else:
+                del self._locks[digest]
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), CHUNK_BYTES):
+        yield data[start : start + CHUNK_BYTES]
