@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 
 import numpy as np
@@ -12,37 +11,14 @@ import pytest
 from neuralmesh import AsyncClient, exceptions
 from neuralmesh.labor.v1 import labor_service_pb2 as api
 from neuralmesh.labor.v1 import resources_pb2 as pb
-from neuralmesh_server.errors import NotFoundError
 from neuralmesh_server.labor.app import LaborApp
-from neuralmesh_server.labor.plan import EXACT, FilePin, Numerics, VersionPin
 from neuralmesh_server.labor.results import ActionResult
 from neuralmesh_server.settings import Endpoint, ServerSettings
 from neuralmesh_server.settings_labor import LaborSettings
+from tests.labor.known_versions import KnownVersions, sha
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
 NUMERICS = {"liam.binary_network": "liam/1"}
-
-
-def sha(data: bytes) -> str:
-    """Return the digest of bytes."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-class KnownVersions:
-    """A registry of one model whose alias can be moved."""
-
-    def __init__(self) -> None:
-        self.production = 1
-
-    async def resolve(self, reference: str) -> VersionPin:
-        """Return a version of `digits`."""
-        model, _, rest = reference.replace("@", "/").partition("/")
-        if model != "digits":
-            raise NotFoundError("MODEL_NOT_FOUND", f"there is no model {model}", model=model)
-        number = self.production if rest == "production" else int(rest)
-        files = (FilePin("model.safetensors", 3, sha(b"abc")),)
-        digest = sha(f"version {number}".encode())
-        return VersionPin(model, number, "liam.binary_network", digest, files, Numerics("liam/1", EXACT))
 
 
 @pytest.fixture
@@ -187,11 +163,10 @@ async def test_the_service_goes_on_after_a_restart(settings, versions, spec) -> 
 async def test_waiting_workers_get_work_when_it_comes(client, spec) -> None:
     """A worker that asks before there is work gets it as soon as a job is submitted."""
     waiting = asyncio.create_task(pull(client, limit=2, wait=30.0))
-    while not await client.labor.list_workers():
-        await asyncio.sleep(0)
+    await pull(client, "two")  # answered after the other call was accepted
     await client.labor.submit_job(spec)
     assert len(await waiting) == 2
-    (worker,) = await client.labor.list_workers()
+    worker = (await client.labor.list_workers())[0]
     assert (worker.name, worker.live, dict(worker.numerics)) == ("one", True, NUMERICS)
 
 
