@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from neuralmesh_server import datasets
 from neuralmesh_server.datasets import Rejected, csv_records, format_csv
+from neuralmesh_server.datasets.regular_file import RegularFile
 from neuralmesh_server.errors import FailedPreconditionError
 from neuralmesh_server.labor.plan import Columns
 from tests.datasets import samples
@@ -29,8 +30,8 @@ def read(folder: Path, content: bytes, columns: Columns, rows: range | None = No
     path = folder / "t.csv"
     path.write_bytes(content)
     if rows is None:
-        with datasets.DataSet(str(path), columns) as data:
-            rows = range(data.files[0].rows)
+        data = datasets.DataSet(str(path), columns)
+        rows = range(data.files[0].rows)
     return datasets.read(str(path), "t.csv", rows.start, len(rows), columns)
 
 
@@ -220,7 +221,7 @@ def test_a_file_that_loses_rows_while_it_is_open_is_noticed(tmp_path: Path) -> N
     """The place of a record is known from before; what is there now is no longer it."""
     path = tmp_path / "t.csv"
     path.write_bytes(b"a\n" + b"1\n" * 3000)
-    file = format_csv.CsvFile(path, "t.csv")
+    file = format_csv.CsvFile(RegularFile(path, "t.csv"))
     selection = file.select(A)
     with path.open("r+b") as changed:
         changed.truncate(3000)

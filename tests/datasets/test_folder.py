@@ -13,8 +13,8 @@ from tests.datasets import samples
 
 def names(root: Path) -> list[str]:
     """Return the paths of the files of a data set."""
-    with datasets.DataSet(str(root), samples.NOTHING_NAMED) as data:
-        return [file.path for file in data.files]
+    data = datasets.DataSet(str(root), samples.NOTHING_NAMED)
+    return [file.path for file in data.files]
 
 
 def refusal(root: Path | str) -> str:
@@ -185,8 +185,8 @@ def test_a_file_that_cannot_be_read_to_its_end_is_named(tmp_path: Path, monkeypa
             raise OSError(5, "Input/output error")
         return preadv(descriptor, buffers, offset)
 
-    with datasets.DataSet(str(tmp_path), samples.NOTHING_NAMED) as data:
-        monkeypatch.setattr(os, "preadv", fail_later)
-        with pytest.raises(FailedPreconditionError) as caught:
-            data.freeze(100)
+    data = datasets.DataSet(str(tmp_path), samples.NOTHING_NAMED)
+    monkeypatch.setattr(os, "preadv", fail_later)
+    with pytest.raises(FailedPreconditionError) as caught:
+        data.freeze(100)
     assert "'a.npy': cannot be read: Input/output error" in samples.refused(caught.value)

@@ -18,8 +18,8 @@ from tests.datasets import samples
 
 def freeze(root: Path, rows: int, columns: Columns = samples.NOTHING_NAMED, **options) -> datasets.FrozenData:
     """Freeze a data set in ranges of rows."""
-    with datasets.DataSet(str(root), columns, **options) as data:
-        return data.freeze(rows)
+    data = datasets.DataSet(str(root), columns, **options)
+    return data.freeze(rows)
 
 
 def open_files() -> int:
@@ -143,15 +143,15 @@ def test_data_that_changes_between_survey_and_freezing_is_noticed(tmp_path: Path
     """A plan must not hold the digests of two states of a file."""
     path = tmp_path / f"a{suffix}"
     samples.write(path, 20)
-    with datasets.DataSet(str(tmp_path), samples.NAMED) as data:
-        samples.write(path, 21)
-        with pytest.raises(FailedPreconditionError) as caught:
-            data.freeze(5)
-        assert f"'a{suffix}': was written to" in samples.refused(caught.value, reason="DATASET_CHANGED")
-        path.unlink()
-        with pytest.raises(FailedPreconditionError) as caught:
-            data.freeze(5)
-        assert "is not there" in samples.refused(caught.value, reason="DATASET_CHANGED")
+    data = datasets.DataSet(str(tmp_path), samples.NAMED)
+    samples.write(path, 21)
+    with pytest.raises(FailedPreconditionError) as caught:
+        data.freeze(5)
+    assert f"'a{suffix}': was written to" in samples.refused(caught.value, reason="DATASET_CHANGED")
+    path.unlink()
+    with pytest.raises(FailedPreconditionError) as caught:
+        data.freeze(5)
+    assert "is not there" in samples.refused(caught.value, reason="DATASET_CHANGED")
 
 
 def test_data_that_changes_while_it_is_hashed_is_noticed(tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_the_width_of_a_row_is_that_of_its_columns(tmp_path: Path) -> None:
     np.save(tmp_path / "e.npy", np.zeros((2, 3, 4), np.float16))
 
     def width(name: str, columns: Columns = samples.NAMED) -> int:
-        with datasets.DataSet(str(tmp_path / name), columns) as data:
-            return data.files[0].row_bytes
+        data = datasets.DataSet(str(tmp_path / name), columns)
+        return data.files[0].row_bytes
 
     assert width("a.npz") == 6 + 8 + 4 * len("row 0 ü")
     assert width("b.parquet") == 6 + 8 + 16
