@@ -9,6 +9,7 @@ from neuralmesh_server.cli import (
     labor_plan,
     labor_receipts,
     labor_run,
+    labor_serve,
     labor_verify,
 )
 
@@ -18,6 +19,7 @@ labor = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+labor.command("serve")(labor_serve.labor_serve)
 labor.command("run")(labor_run.run)
 labor.command("plan")(labor_plan.plan)
 labor.command("explain-miss")(labor_plan.explain_miss)
