@@ -90,6 +90,7 @@ void test_dispatch(void);
 void test_bits(void);
 void test_pack(void);
 void test_xnor(void);
+void test_linear(void);
 void test_gf2(void);
 void test_gf2_errors(void);
 void test_network(void);

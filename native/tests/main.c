@@ -33,6 +33,7 @@ int main(void) {
         run("bits", test_bits);
         run("pack", test_pack);
         run("xnor", test_xnor);
+        run("linear", test_linear);
         run("gf2", test_gf2);
         run("gf2 errors", test_gf2_errors);
         run("network", test_network);

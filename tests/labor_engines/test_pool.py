@@ -15,7 +15,7 @@ import pytest
 from liam_core import capabilities
 from neuralmesh_server.errors import ResourceExhaustedError
 from neuralmesh_server.labor import plan
-from neuralmesh_server.labor_engines.pool import Pool, card
+from neuralmesh_server.labor_engines.pool import Pool, card, starter
 from neuralmesh_server.labor_engines.station import Station
 from tests.labor_engines import setting
 from tests.labor_engines.setting import NETWORK, ONNX, Files, MemoryDesk, Work
@@ -208,8 +208,13 @@ async def test_lost_leases_are_dropped(tmp_path: Path) -> None:
     files = Files()
     desk = MemoryDesk(job(tmp_path, files, shard=500))
     desk.lease_seconds = 0.3
+    folder = _folder(tmp_path)
     station = Station(
-        desk, card("alone"), setting.versions(tmp_path, files), _folder(tmp_path), module="tests.labor_engines.sleeper"
+        desk,
+        card("alone"),
+        setting.versions(tmp_path, files),
+        folder,
+        starter(folder, module="tests.labor_engines.sleeper"),
     )
     run = asyncio.create_task(station.run())
     await desk.until(lambda: len(desk.leases) == 2)
@@ -248,7 +253,10 @@ async def test_idle_workers_end(tmp_path: Path) -> None:
     """A worker that is told to returns when there was nothing to do for a while, and says goodbye."""
     files = Files()
     desk = MemoryDesk(job(tmp_path, files))
-    station = Station(desk, card("once", 2), setting.versions(tmp_path, files), _folder(tmp_path), idle_seconds=0.3)
+    folder = _folder(tmp_path)
+    station = Station(
+        desk, card("once", 2), setting.versions(tmp_path, files), folder, starter(folder), idle_seconds=0.3
+    )
     async with asyncio.timeout(setting.PATIENCE):
         await station.run()
     assert desk.done

@@ -11,6 +11,7 @@ from neuralmesh_server.cli import (
     labor_run,
     labor_serve,
     labor_verify,
+    labor_worker,
 )
 
 labor = typer.Typer(
@@ -28,6 +29,7 @@ labor.command("show")(labor_jobs.show)
 labor.command("watch")(labor_jobs.watch)
 labor.command("fetch")(labor_jobs.fetch)
 labor.command("cancel")(labor_jobs.cancel)
+labor.command("worker")(labor_worker.worker)
 labor.command("workers")(labor_jobs.workers)
 labor.command("release")(labor_jobs.release)
 labor.command("alarms")(labor_jobs.alarms)

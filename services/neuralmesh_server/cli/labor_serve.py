@@ -62,6 +62,11 @@ def labor_serve(
 
 
 def _engines(settings: LaborSettings) -> list[MakeEngine]:
-    """Return what runs shards in this process."""
-    del settings
-    return []
+    """Return what runs shards on this machine."""
+    if not settings.workers:
+        return []
+    from neuralmesh_server.labor.link_registry import client_options  # noqa: PLC0415 - imports grpc
+    from neuralmesh_server.labor_engines.embedded import EmbeddedEngine  # noqa: PLC0415 - as above
+
+    options = client_options(settings)
+    return [lambda desk: EmbeddedEngine(desk, options, settings.data / "engine", settings.workers)]

@@ -53,8 +53,8 @@ def changes(plan: Plan, data: str) -> list[str]:
     from neuralmesh_server.errors import NeuralMeshError  # noqa: PLC0415
 
     try:
-        with datasets.DataSet(data, plan.recipe.columns) as found:
-            frozen = found.freeze(plan.rows_per_shard)
+        found = datasets.DataSet(data, plan.recipe.columns)
+        frozen = found.freeze(plan.rows_per_shard)
     except NeuralMeshError as error:
         return [f"the data cannot be read: {error.message}"]
     planned = {file.path: file for file in plan.files}

@@ -19,14 +19,13 @@ from pyarrow import csv as arrow_csv
 from neuralmesh_server.datasets import arrow_columns, csv_records, roles
 from neuralmesh_server.datasets.arrow_columns import ColumnType
 from neuralmesh_server.datasets.refusals import dataset_invalid
-from neuralmesh_server.datasets.regular_file import RegularFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from neuralmesh_server.datasets.block import Block
     from neuralmesh_server.datasets.csv_records import RecordIndex, Records
+    from neuralmesh_server.datasets.data_file import DataFile
     from neuralmesh_server.datasets.roles import ColumnRoles, Roles
 
 PIECE_ROWS = 1 << 16
@@ -43,12 +42,12 @@ class CsvFile:
 
     sequential = True
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, file: DataFile) -> None:
         with ExitStack() as stack:
-            self.file = stack.enter_context(RegularFile(path, name))
+            self.file = stack.enter_context(file)
             self._records = csv_records.index(self.file)
             if not self._records.count:
-                raise dataset_invalid(name, "is empty: it has no header")
+                raise dataset_invalid(file.name, "is empty: it has no header")
             self._names = self._header()
             stack.pop_all()
         self.rows = self._records.count - 1
@@ -71,7 +70,7 @@ class CsvFile:
 
 
 class _CsvSelection:
-    def __init__(self, file: RegularFile, records: RecordIndex, names: Sequence[str], chosen: Roles) -> None:
+    def __init__(self, file: DataFile, records: RecordIndex, names: Sequence[str], chosen: Roles) -> None:
         self._file = file
         self._records = records
         self._names = names

@@ -13,13 +13,10 @@ import numpy as np
 from neuralmesh_server.datasets import numbers, roles
 from neuralmesh_server.datasets.block import Block
 from neuralmesh_server.datasets.refusals import dataset_invalid
-from neuralmesh_server.datasets.regular_file import RegularFile
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from neuralmesh_server.datasets.block import Array
-    from neuralmesh_server.datasets.regular_file import Source
+    from neuralmesh_server.datasets.data_file import DataFile, Source
     from neuralmesh_server.datasets.roles import ColumnRoles
     from neuralmesh_server.errors import FailedPreconditionError
 
@@ -145,11 +142,11 @@ class NpyFile:
 
     sequential = False
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, file: DataFile) -> None:
         with ExitStack() as stack:
-            self.file = stack.enter_context(RegularFile(path, name))
+            self.file = stack.enter_context(file)
             self._array = StoredArray(self.file, "", 0, self.file.size)
-            numbers.check_input(name, "", self._array.dtype)
+            numbers.check_input(file.name, "", self._array.dtype)
             stack.pop_all()
         self.rows = self._array.rows
 

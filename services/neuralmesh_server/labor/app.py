@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message_factory import GetMessageClass
 
-from neuralmesh import AsyncClient, TlsFiles
+from neuralmesh import AsyncClient
 from neuralmesh.labor.v1 import labor_service_pb2, worker_service_pb2
 from neuralmesh_server import numerics
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.labor import exposition
 from neuralmesh_server.labor.access import RULES, SCRAPE, WORKER_RULES
 from neuralmesh_server.labor.coordinator import Coordinator
-from neuralmesh_server.labor.link_registry import GrpcVersions
+from neuralmesh_server.labor.link_registry import GrpcVersions, client_options
 from neuralmesh_server.labor.plan import Numerics
 from neuralmesh_server.labor.planner import Planner
 from neuralmesh_server.labor.service import LaborArrayServicer
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.labor.engine import MakeEngine
     from neuralmesh_server.labor.planner import Versions
-    from neuralmesh_server.settings import Endpoint, TlsSettings
+    from neuralmesh_server.settings import Endpoint
     from neuralmesh_server.settings_labor import LaborSettings
 
 
@@ -66,7 +66,7 @@ class LaborApp:
         self._engines = engines
         self._store = SqliteStore(settings.data)
         self._shelf = Shelf(ContentStore(settings.data / "content"))
-        self._client = AsyncClient(registry=str(settings.registry), tls=_tls(settings.server.tls), token=settings.token)
+        self._client = AsyncClient(**client_options(settings))
         self._planner = Planner(versions or GrpcVersions(self._client, _numerics))
         self.coordinator = Coordinator(self._store, self._shelf, timing=Timing(lease_seconds=settings.lease_seconds))
         contract = labor_service_pb2.DESCRIPTOR.services_by_name["LaborArrayService"]
@@ -141,7 +141,3 @@ class LaborApp:
 def _numerics(kind: str) -> Numerics:
     found = numerics.numerics(kind)
     return Numerics(found.id, found.level)
-
-
-def _tls(settings: TlsSettings | None) -> TlsFiles | None:
-    return None if settings is None else TlsFiles(ca=settings.authority, cert=settings.certificate, key=settings.key)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from neuralmesh import exceptions
+from neuralmesh import TlsFiles, exceptions
 from neuralmesh_server import errors, names
 from neuralmesh_server.labor.plan import FilePin, Numerics, VersionPin
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from neuralmesh import AsyncClient
+    from neuralmesh_server.settings_labor import LaborSettings
 
 _KINDS = {
     kind.code: kind
@@ -60,6 +61,13 @@ class GrpcVersions:
             files=tuple(FilePin(file.path, file.size_bytes, file.digest) for file in version.files),
             numerics=self._numerics(version.kind),
         )
+
+
+def client_options(settings: LaborSettings) -> dict[str, Any]:
+    """Return the arguments of a client that reaches the registry of these settings."""
+    tls = settings.server.tls
+    files = None if tls is None else TlsFiles(ca=tls.authority, cert=tls.certificate, key=tls.key)
+    return {"registry": str(settings.registry), "tls": files, "token": settings.token}
 
 
 def _own(error: exceptions.NeuralMeshError) -> errors.NeuralMeshError:

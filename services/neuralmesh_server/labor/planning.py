@@ -63,15 +63,15 @@ def plan(
     if len(versions) != wanted:
         raise ValueError(f"a job of kind {spec.kind!r} has {wanted} versions; {len(versions)} are given")
     recipe = recipe_of(spec, versions)
-    with datasets.DataSet(root, recipe.columns, threads=threads, progress=progress) as data:
-        rows = _rows_per_shard(spec, data)
-        frozen = data.freeze(rows)
-        return Plan(
-            recipe=recipe,
-            files=tuple(DataFile(file.path, file.size, file.digest, file.rows) for file in frozen.files),
-            rows_per_shard=rows,
-            shards=tuple(_shards(data, frozen, rows)),
-        )
+    data = datasets.DataSet(root, recipe.columns, threads=threads, progress=progress)
+    rows = _rows_per_shard(spec, data)
+    frozen = data.freeze(rows)
+    return Plan(
+        recipe=recipe,
+        files=tuple(DataFile(file.path, file.size, file.digest, file.rows) for file in frozen.files),
+        rows_per_shard=rows,
+        shards=tuple(_shards(data, frozen, rows)),
+    )
 
 
 def recipe_of(spec: JobSpec, versions: Sequence[VersionPin]) -> Recipe:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.labor.desk import WorkerCard
-from neuralmesh_server.labor_engines.process import MODULE
+from neuralmesh_server.labor_engines.process import MODULE, LocalProcess
 from neuralmesh_server.labor_engines.station import Station
 from neuralmesh_server.numerics import known_numerics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from neuralmesh_server.labor.desk import Desk
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 def card(name: str, slots: int = 1) -> WorkerCard:
     """Return the card of a worker on this machine, with a new incarnation."""
     return WorkerCard(name, secrets.token_hex(8), socket.gethostname(), slots, known_numerics())
+
+
+def starter(
+    folder: Path, environment: Mapping[str, str] | None = None, module: str = MODULE
+) -> Callable[[], Awaitable[LocalProcess]]:
+    """Return what starts processes on this machine that leave files of results in a folder."""
+    return functools.partial(LocalProcess.start, folder, environment, module)
+
+
+def empty_folder(folder: Path) -> None:
+    """Make a folder for files of results, or empty it of those that ended processes have left."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        left.unlink()
 
 
 class Pool:
@@ -53,18 +68,15 @@ class Pool:
         environment: Mapping[str, str] | None = None,
         module: str = MODULE,
     ) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in folder.iterdir():  # by processes that were ended
-            left.unlink()
-        own = card(name)
+        empty_folder(folder)
+        own, start = card(name), starter(folder, environment, module)
         self.stations = [
             Station(
                 desk,
                 replace(own, name=f"{name}-{number}"),
                 versions,
                 folder,
-                environment=environment,
-                module=module,
+                start,
             )
             for number in range(1, processes + 1)
         ]

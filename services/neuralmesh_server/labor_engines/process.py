@@ -23,8 +23,8 @@ END_SECONDS = 5.0
 """What a process may take to end after its line is cut, before it is killed."""
 
 
-class Process:
-    """A process that runs shards; made by `start`.
+class LocalProcess:
+    """A process on this machine; made by `start`. See `station.Process`.
 
     Attributes:
         pid: Its number.
@@ -60,7 +60,7 @@ class Process:
         finally:
             theirs.close()
         ours.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
         return cls(process, reader, writer)
 
     def send(self, message: Fact) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -18,12 +18,12 @@ from neuralmesh_server.inference.links import LinkError
 from neuralmesh_server.labor import context
 from neuralmesh_server.labor_engines import messages
 from neuralmesh_server.labor_engines.failures import Failure, failure
-from neuralmesh_server.labor_engines.process import MODULE, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from pathlib import Path
 
+    from neuralmesh_server.canonical import Fact
     from neuralmesh_server.labor.desk import Desk, Lease, WorkerCard
     from neuralmesh_server.labor_engines.versions import Versions
 
@@ -49,6 +49,28 @@ QUARANTINE_SECONDS = 30.0
 """After which a worker in quarantine asks whether it was released."""
 
 JOBS_KEPT = 8
+
+
+class Process(Protocol):
+    """What runs shards, one after the other; see `messages` for what is said.
+
+    Attributes:
+        pid: Its number, 0 where it is elsewhere.
+    """
+
+    pid: int
+
+    def send(self, message: Fact) -> None:
+        """Send a message; what is sent to a process that is gone is lost."""
+
+    async def receive(self) -> dict[str, Any] | None:
+        """Return the next message; None as soon as the process is gone."""
+
+    async def ended(self) -> str:
+        """Return how it ended, once it has."""
+
+    async def end(self) -> None:
+        """Have it end, and wait until it has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,9 +107,8 @@ class Station:
         desk: Where work comes from and results go.
         card: Who it is.
         versions: Where files of versions are.
-        results: Folder on the file system of the store, for files of results.
-        environment: Environment of the processes; that of this one by default.
-        module: What the processes run.
+        results: Folder that processes leave files of results in.
+        start: Starts a process; raises OSError.
         idle_seconds: Without work for this long, `run` returns; None for never.
 
     Attributes:
@@ -101,9 +122,8 @@ class Station:
         card: WorkerCard,
         versions: Versions,
         results: Path,
+        start: Callable[[], Awaitable[Process]],
         *,
-        environment: Mapping[str, str] | None = None,
-        module: str = MODULE,
         idle_seconds: float | None = None,
     ) -> None:
         self.card = card
@@ -112,8 +132,7 @@ class Station:
         self._desk = desk
         self._versions = versions
         self._results = results
-        self._environment = environment
-        self._module = module
+        self._start = start
         self._idle_seconds = idle_seconds
         self._seats = [Seat(number) for number in range(card.slots)]
         self._held: dict[int, Held] = {}
@@ -274,7 +293,7 @@ class Station:
     async def _process(self, seat: Seat) -> str:
         """Run one process to its end; returns how it ended."""
         try:
-            process = await Process.start(self._results, self._environment, self._module)
+            process = await self._start()
         except OSError as error:
             return f"could not be started: {error}"
         try:
