@@ -18,6 +18,7 @@ from neuralmesh_server.errors import (
     AbortedError,
     NeuralMeshError,
     NotFoundError,
+    UnavailableError,
 )
 from neuralmesh_server.labor import reports, verdicts
 from neuralmesh_server.labor.dispatcher import Dispatcher
@@ -225,7 +226,9 @@ class Coordinator:
                 self._refuse_quarantined(worker.name)
                 work = self._work
                 await self._place()
-                if self._closed or self.roster.get(worker.name) is not present:
+                if self._closed:
+                    raise UnavailableError("NOT_SERVING", "the labor service is stopping")
+                if self.roster.get(worker.name) is not present:
                     return []
                 leases = self.dispatcher.pick(present, limit, self._clock())
                 left = ends - asyncio.get_running_loop().time()
@@ -355,6 +358,10 @@ class Coordinator:
     async def _enter(self, worker: WorkerCard) -> Present:
         """Note that a worker is there, in the store where it is new."""
         self._refuse_quarantined(worker.name)
+        if self.roster.is_replaced(worker):
+            raise AbortedError(
+                "LEASE_LOST", f"another process has taken over the name of worker {worker.name!r}", worker=worker.name
+            )
         before = self.roster.get(worker.name)
         if before is None or before.card != worker:
             now_ms = int(self._wall() * 1000)
