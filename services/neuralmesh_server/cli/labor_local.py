@@ -20,7 +20,7 @@ from neuralmesh_server.labor_engines.pool import Pool
 from neuralmesh_server.labor_engines.versions import Versions
 from neuralmesh_server.runtime import tokens
 from neuralmesh_server.runtime.access import ADMIN, Grant
-from neuralmesh_server.settings import Endpoint, ServerSettings, TlsSettings
+from neuralmesh_server.settings import Endpoint, ServerSettings, SettingsError, TlsSettings
 from neuralmesh_server.settings_labor import LaborSettings
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def local_array(folder: Path, options: Mapping[str, Any], processes: int) -> Ite
         # The port of the service is open to this machine, so only a token that nobody else has lets in.
         token = tokens.new_token()
         known = Path(private) / "tokens"
-        tokens.write(known, [tokens.make_entry(NODE, [Grant(ADMIN, ("*",))], token=token)])
+        tokens.write(known, [tokens.make_entry(_name(options["actor"]), [Grant(ADMIN, ("*",))], token=token)])
         socket = Endpoint.unix(str(Path(private) / "labor"), name="labor")
         settings = LaborSettings(
             server=ServerSettings(Endpoint("127.0.0.1", 0), tls=_tls(options["tls"]), tokens=known, socket=socket),
@@ -88,6 +88,15 @@ def local_array(folder: Path, options: Mapping[str, Any], processes: int) -> Ite
                 yield client
         finally:
             thread.close(None if array is None else array.stop())
+
+
+def _name(actor: str) -> str:
+    """Return the actor as a name of a token, which jobs then say they were submitted by."""
+    try:
+        tokens.make_entry(actor, [Grant(ADMIN, ("*",))], token="")
+    except SettingsError:
+        return NODE
+    return actor
 
 
 def _end_what_was_left(client: Client) -> None:
