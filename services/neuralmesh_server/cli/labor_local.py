@@ -6,6 +6,7 @@ machine as its workers.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from neuralmesh_server.inference.holding.link_registry import GrpcRegistry
 from neuralmesh_server.labor.app import LaborApp
 from neuralmesh_server.labor_engines.pool import Pool
 from neuralmesh_server.labor_engines.versions import Versions
-from neuralmesh_server.runtime import tokens
+from neuralmesh_server.runtime import logs, tokens
 from neuralmesh_server.runtime.access import ADMIN, Grant
 from neuralmesh_server.settings import Endpoint, ServerSettings, SettingsError, TlsSettings
 from neuralmesh_server.settings_labor import LaborSettings
@@ -66,6 +67,7 @@ def local_array(folder: Path, options: Mapping[str, Any], processes: int) -> Ite
     Raises:
         neuralmesh_server.settings.SettingsError: The folder is in use or cannot be used.
     """
+    logs.configure(level=logging.ERROR)  # what is worth a warning of a service is mended here, or fails the job
     with tempfile.TemporaryDirectory(prefix="neuralmesh-labor-") as private:
         # The port of the service is open to this machine, so only a token that nobody else has lets in.
         token = tokens.new_token()
