@@ -386,11 +386,11 @@ async def test_workers_are_listed_with_when_they_were_heard(bench) -> None:
     await bench.pass_time(5)
     await bench.desk.renew(ONE, [])
     await bench.pass_time(2)
-    (view,) = await bench.desk.workers()
+    (view,) = await bench.desk.workers.list()
     assert (view.live, view.worker.done, view.worker.seen_ms) == (True, 1, 1_700_000_000_000 + 1_005_000)
     await bench.desk.leave(ONE)
     await bench.pass_time(3)
-    (view,) = await bench.desk.workers()
+    (view,) = await bench.desk.workers.list()
     assert (view.live, view.worker.seen_ms) == (False, 1_700_000_000_000 + 1_007_000)
 
 

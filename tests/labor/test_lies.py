@@ -127,7 +127,7 @@ async def test_where_nothing_is_promised_nobody_is_accused(bench) -> None:
     await bench.work(LIAR, ONE, lies=LIES)
     assert (await bench.view(plan)).job.state == "committed"
     assert len(await bench.desk.jobs.alarms(10)) == 3
-    assert not any(view.worker.quarantined for view in await bench.desk.workers())
+    assert not any(view.worker.quarantined for view in await bench.desk.workers.list())
 
 
 async def test_a_worker_alone_audits_itself_after_some_patience(bench) -> None:
@@ -152,7 +152,7 @@ async def test_a_released_worker_works_again(bench) -> None:
     await bench.restart()
     with pytest.raises(NeuralMeshError):
         await bench.lease(LIAR)
-    await bench.desk.release("liar")
+    await bench.desk.workers.release("liar")
     await bench.submit(make_plan(1, name="next"))
     assert len(await bench.lease(LIAR)) == 1
 

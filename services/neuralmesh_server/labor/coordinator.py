@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from neuralmesh_server.errors import (
     AbortedError,
-    InvalidArgumentError,
     NeuralMeshError,
     UnavailableError,
 )
@@ -30,13 +28,12 @@ from neuralmesh_server.labor.journal import Journal, not_found
 from neuralmesh_server.labor.leases import LeaseTable
 from neuralmesh_server.labor.lifecycle import Lifecycle
 from neuralmesh_server.labor.records import (
-    KnownWorker,
     Problem,
-    WorkerView,
 )
 from neuralmesh_server.labor.roster import Roster
 from neuralmesh_server.labor.timing import Timing
 from neuralmesh_server.labor.watchdog import Watchdog
+from neuralmesh_server.labor.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -66,6 +63,7 @@ class Coordinator:
 
     Attributes:
         jobs: For those who want work done.
+        workers: Those that were ever heard.
         journal: Tells watchers of events.
         roster: The workers that live.
         leases: The leases that hold.
@@ -116,6 +114,7 @@ class Coordinator:
             wall=wall,
         )
         self._watchdog = Watchdog(self.dispatcher, self.leases, self.roster, self._timing)
+        self.workers = Workers(store, self.roster, wake=self._wake, clock=clock, wall=wall)
         self.jobs = Jobs(
             store,
             shelf,
@@ -130,9 +129,7 @@ class Coordinator:
     async def start(self) -> None:
         """Count this start, and take up the jobs that ran. Somebody has to `run` it, or call `tick`."""
         self.leases.begin(await self._store.write(lambda ledger: ledger.next_generation()))
-        for worker in await self._store.read(lambda view: view.workers()):
-            if worker.quarantined:
-                self.roster.quarantined.add(worker.name)
+        await self.workers.start()
         await self._lifecycle.resume()
 
     async def run(self) -> None:
@@ -154,29 +151,6 @@ class Coordinator:
         """Close, and finish what is being stored. Jobs go on with the next start."""
         self.close()
         await self._lifecycle.settled()
-
-    # Workers
-
-    async def workers(self) -> list[WorkerView]:
-        """Return all workers in byte order of their names."""
-        known = await self._store.read(lambda view: view.workers())
-        return [self._worker_view(worker) for worker in known]
-
-    async def release(self, name: str) -> WorkerView:
-        """Let a quarantined worker work again."""
-
-        def change(ledger: Ledger) -> KnownWorker:
-            known = ledger.worker(name)
-            if known is None:
-                raise InvalidArgumentError("FIELD_INVALID", f"no worker {name!r} was ever heard", field="worker")
-            ledger.set_quarantined(name, value=False)
-            return replace(known, quarantined=False)
-
-        worker = await self._store.write(change)
-        self.roster.quarantined.discard(name)
-        self.roster.changes += 1
-        self._wake()
-        return self._worker_view(worker)
 
     # The desk
 
@@ -284,8 +258,7 @@ class Coordinator:
         if present is not None and present.card.incarnation == worker.incarnation:
             self.dispatcher.leave(worker.name, counts=False)
             self._wake()
-            known = self._known(present.card)
-            await self._store.write(lambda ledger: ledger.put_worker(known))
+            await self.workers.note(present.card)
             await self._place()
 
     # Time
@@ -330,8 +303,7 @@ class Coordinator:
             )
         before = self.roster.get(worker.name)
         if before is None or before.card != worker:
-            known = self._known(worker)
-            await self._store.write(lambda ledger: ledger.put_worker(known))
+            await self.workers.note(worker)
         return self.dispatcher.enter(worker, self._clock())
 
     async def _place(self) -> None:
@@ -349,19 +321,6 @@ class Coordinator:
         except NeuralMeshError:  # no space: the log must have no gap once there is some
             self._unrecorded = [*begun, *self._unrecorded]
             raise
-
-    def _known(self, card: WorkerCard) -> KnownWorker:
-        """Return what is stored of a worker that is heard now."""
-        now_ms = int(self._wall() * 1000)
-        return KnownWorker(card.name, card.host, card.slots, card.numerics, 0, quarantined=False, seen_ms=now_ms)
-
-    def _worker_view(self, worker: KnownWorker) -> WorkerView:
-        """Return a worker with what is known of it at this moment."""
-        present = self.roster.get(worker.name)
-        if present is None:
-            return WorkerView(worker, live=False)
-        seconds = 0.0 if present.asking else self._clock() - present.heard
-        return WorkerView(replace(worker, seen_ms=int((self._wall() - seconds) * 1000)), live=True)
 
     def _own(self, worker: WorkerCard, token: int) -> Hold | None:
         hold = self.leases.get(token)

@@ -127,7 +127,7 @@ class LaborArrayServicer:
     async def list_workers(self, request: Any, call: Call) -> Any:
         """Return all workers."""
         del request, call
-        workers = await self._coordinator.workers()
+        workers = await self._coordinator.workers.list()
         return api.ListWorkersResponse(workers=[convert.worker_to(worker) for worker in workers])
 
     async def list_alarms(self, request: Any, call: Call) -> Any:
@@ -141,7 +141,9 @@ class LaborArrayServicer:
         _actor(request, call)
         if not names.NODE.fullmatch(request.worker):
             raise validate.invalid("worker", "has to match [a-z][a-z0-9-]{0,62}")
-        return api.ReleaseWorkerResponse(worker=convert.worker_to(await self._coordinator.release(request.worker)))
+        return api.ReleaseWorkerResponse(
+            worker=convert.worker_to(await self._coordinator.workers.release(request.worker))
+        )
 
 
 def _actor(request: Any, call: Call) -> str:
