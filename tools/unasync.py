@@ -23,6 +23,7 @@ NAMES = {
     "AsyncRegistry": "Registry",
     "AsyncMesh": "Mesh",
     "AsyncLabor": "Labor",
+    "AsyncLaborWorker": "LaborWorker",
     "AsyncMetrics": "Metrics",
     "AsyncInference": "Inference",
     "AsyncNode": "Node",

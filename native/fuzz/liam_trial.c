@@ -90,14 +90,14 @@ operand *trial_vector(trial *t, operand_use use, operand_kind kind, wide count) 
     return add(t, use, kind, count != 0, count);
 }
 
-static operand *aligned(trial *t, operand *o) {
+operand *trial_aligned(trial *t, operand *o) {
     o->is_aligned = 1;
     o->is_misaligned = trial_chance(t, 40);
     return o;
 }
 
 operand *trial_block(trial *t, operand_use use, int status, size_t needed) {
-    operand *o = aligned(t, add(t, use, BYTES, status == LIAM_OK && needed != 0, needed));
+    operand *o = trial_aligned(t, add(t, use, BYTES, status == LIAM_OK && needed != 0, needed));
     const uint64_t pick = trial_draw(t);
     o->is_block = 1;
     o->bytes = needed;
@@ -109,7 +109,7 @@ operand *trial_block(trial *t, operand_use use, int status, size_t needed) {
 
 operand *trial_prepared(trial *t, size_t n, size_t nbits) {
     const wide rows = ((wide)n + 15) / 16 * 16, words = ((wide)nbits + 63) / 64;
-    operand *o = aligned(t, add(t, IN, PANELS, rows * words != 0, rows * words));
+    operand *o = trial_aligned(t, add(t, IN, PANELS, rows * words != 0, rows * words));
     o->n = n;
     o->nbits = nbits;
     o->overflow_is_found = 1;
@@ -226,10 +226,11 @@ void trial_done(trial *t, int status) {
 }
 
 extern const trial_subject trials_pack[], trials_layers[], trials_network[], trials_bits[], trials_search[],
-    trials_hadamard[], trials_gf2[], trials_index[];
+    trials_hadamard[], trials_gf2[], trials_index[], trials_linear[];
 
 static const trial_subject *const families[] = {trials_pack,   trials_layers,   trials_network, trials_bits,
-                                                trials_search, trials_hadamard, trials_gf2,     trials_index};
+                                                trials_search, trials_hadamard, trials_gf2,     trials_index,
+                                                trials_linear};
 
 const trial_subject *trial_subject_at(size_t index) {
     for (size_t f = 0; f < sizeof families / sizeof *families; f++) {

@@ -95,6 +95,9 @@ operand *trial_block(trial *t, operand_use use, int status, size_t needed);
 /* n prepared rows of nbits bits. */
 operand *trial_prepared(trial *t, size_t n, size_t nbits);
 
+/* The operand has to be aligned to LIAM_ALIGNMENT. */
+operand *trial_aligned(trial *t, operand *o);
+
 operand *trial_optional(operand *o);
 operand *trial_below(operand *o, size_t limit);
 

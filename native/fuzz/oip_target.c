@@ -64,7 +64,7 @@ static void make_network(fixture *f) {
     for (int i = 0; i < CLASSES * 2; i++) head[i] = (uint64_t)(i + 1) * UINT64_C(0xc2b2ae3d27d4eb4f);
     const liam_layer_spec layer = {first, 1, limits, HIDDEN};
     const liam_network_spec spec = {FEATURES, FEATURES, source, thresholds, 1, &layer,
-                                    head,     2,        scale,  bias,       CLASSES, NULL};
+                                    head,     2,        scale,  bias,       CLASSES, NULL, NULL, NULL};
     size_t bytes;
     REQUIRE(liam_network_bytes(&spec, &bytes) == LIAM_OK);
     f->network = aligned(bytes);

@@ -12,7 +12,9 @@
 typedef struct plan {
     liam_network_spec spec;
     liam_layer_spec layers[LAYERS];
+    liam_float_layer_spec input, head;
     operand *source, *limits, *weights[LAYERS + 1], *thresholds[LAYERS], *scale, *bias, *table;
+    operand *input_weights, *input_bias, *float_weights, *float_bias;
     wide bytes; /* of all weights, about */
 } plan;
 
@@ -31,6 +33,37 @@ static operand *draw_weights(trial *t, plan *p, size_t outputs, size_t nbits) {
     return trial_bits(t, IN, outputs, nbits);
 }
 
+/* The same of a layer of floats, and its biases. */
+static operand *draw_floats(trial *t, plan *p, size_t inputs, size_t outputs, operand **bias) {
+    const wide bytes = ((wide)inputs + 1) * (((wide)outputs + 15) / 16 * 16) * sizeof(float);
+    trial_fits(t, bytes);
+    p->bytes += bytes;
+    *bias = trial_vector(t, IN, FLOATS, outputs);
+    return trial_matrix(t, IN, FLOATS, inputs, outputs);
+}
+
+/* A head of floats, or of bits with a scale and a bias, or with a table. */
+static void draw_head(trial *t, plan *p, size_t nbits) {
+    liam_network_spec *s = &p->spec;
+    s->classes = draw_some(t, LIAM_MAX_NBITS);
+    if (trial_chance(t, 3)) {
+        p->float_weights = draw_floats(t, p, nbits, s->classes, &p->float_bias);
+        p->head = (liam_float_layer_spec){NULL, p->float_weights->stride, NULL, s->classes + (size_t)trial_chance(t, 40)};
+        trial_rule(t, p->head.outputs == s->classes, LIAM_ERR_SIZE);
+        s->head = &p->head;
+        return;
+    }
+    p->weights[LAYERS] = draw_weights(t, p, s->classes, nbits);
+    p->table = trial_optional(trial_vector(t, IN, FLOATS, (wide)s->classes * ((wide)nbits + 1)));
+    p->table->is_null |= trial_chance(t, 2);
+    p->bytes += p->table->width * sizeof(float);
+    p->scale = trial_vector(t, IN, FLOATS, s->classes);
+    p->bias = trial_vector(t, IN, FLOATS, s->classes);
+    p->scale->is_optional = p->bias->is_optional = !p->table->is_null;
+    s->head_stride = p->weights[LAYERS]->stride;
+    s->table = p->table->is_null ? NULL : (const float *)p->table; /* read only when there is memory */
+}
+
 static void draw_plan(trial *t, plan *p) {
     *p = (plan){0};
     liam_network_spec *s = &p->spec;
@@ -38,7 +71,14 @@ static void draw_plan(trial *t, plan *p) {
     s->input_bits = draw_some(t, LIAM_MAX_NBITS);
     s->hidden_layers = trial_chance(t, 30) ? LIAM_MAX_HIDDEN_LAYERS + 1 + trial_count(t) : trial_draw(t) % (LAYERS + 1);
     trial_rule(t, s->hidden_layers <= LIAM_MAX_HIDDEN_LAYERS, LIAM_ERR_SIZE);
-    p->source = trial_below(trial_vector(t, IN, INT_POSITIONS, s->input_bits), s->features);
+    size_t encoded = s->features;
+    if (trial_chance(t, 3)) {
+        encoded = draw_some(t, INT32_MAX);
+        p->input_weights = draw_floats(t, p, s->features, encoded, &p->input_bias);
+        p->input = (liam_float_layer_spec){NULL, p->input_weights->stride, NULL, encoded};
+        s->input = &p->input;
+    }
+    p->source = trial_below(trial_vector(t, IN, INT_POSITIONS, s->input_bits), encoded);
     p->limits = trial_vector(t, IN, FLOATS, s->input_bits);
     size_t nbits = s->input_bits;
     for (size_t i = 0; i < s->hidden_layers && i < LAYERS; i++) {
@@ -49,17 +89,8 @@ static void draw_plan(trial *t, plan *p) {
         layer->weights_stride = p->weights[i]->stride;
         nbits = layer->outputs;
     }
-    s->classes = draw_some(t, LIAM_MAX_NBITS);
-    p->weights[LAYERS] = draw_weights(t, p, s->classes, nbits);
-    p->table = trial_optional(trial_vector(t, IN, FLOATS, (wide)s->classes * ((wide)nbits + 1)));
-    p->table->is_null |= trial_chance(t, 2);
-    p->bytes += p->table->width * sizeof(float);
-    p->scale = trial_vector(t, IN, FLOATS, s->classes);
-    p->bias = trial_vector(t, IN, FLOATS, s->classes);
-    p->scale->is_optional = p->bias->is_optional = !p->table->is_null;
-    s->head_stride = p->weights[LAYERS]->stride;
+    draw_head(t, p, nbits);
     s->layers = p->layers;
-    s->table = p->table->is_null ? NULL : (const float *)p->table; /* read only when there is memory */
     if (p->bytes > PTRDIFF_MAX / 2) t->either |= 1u << LIAM_ERR_OVERFLOW; /* the sum of all arrays */
 }
 
@@ -71,6 +102,15 @@ static void fill_plan(plan *p) {
     for (size_t i = 0; i < s->hidden_layers && i < LAYERS; i++) {
         p->layers[i].weights = p->weights[i]->at;
         p->layers[i].thresholds = p->thresholds[i]->at;
+    }
+    if (s->input != NULL) {
+        p->input.weights = p->input_weights->at;
+        p->input.bias = p->input_bias->at;
+    }
+    if (s->head != NULL) {
+        p->head.weights = p->float_weights->at;
+        p->head.bias = p->float_bias->at;
+        return;
     }
     s->head_weights = p->weights[LAYERS]->at;
     s->scale = p->scale->at;
@@ -99,11 +139,11 @@ static void network_prepare(trial *t) {
     trial_done(t, liam_network_prepare(&p.spec, net->at, net->bytes));
 }
 
-/* A network of few features and classes, which is the caller's to free. */
+/* A network of few features and classes, now and then with a layer of floats at an end, which is the caller's to free. */
 static liam_network *make_network(trial *t, size_t features, size_t hidden, size_t classes) {
     uint64_t words[70 * 2];
     int32_t source[70], thresholds[70];
-    float limits[70], factors[70];
+    float limits[70], factors[70], weights[70 * 70];
     for (size_t i = 0; i < 70; i++) {
         words[i] = trial_draw(t);
         words[70 + i] = trial_draw(t);
@@ -112,9 +152,11 @@ static liam_network *make_network(trial *t, size_t features, size_t hidden, size
         limits[i] = (float)(words[i] >> 16 & 7) - 4.0f;
         factors[i] = (float)(words[i] >> 24 & 15) - 8.0f;
     }
+    for (size_t i = 0; i < 70 * 70; i++) weights[i] = factors[i % 70] * limits[i / 70];
     const liam_layer_spec layer = {words, 2, thresholds, hidden};
+    const liam_float_layer_spec input = {weights, 70, factors, features}, head = {weights, 70, factors, classes};
     const liam_network_spec spec = {features, 67, source, limits, hidden != 0, &layer, words, 2, factors, factors, classes,
-                                    NULL};
+                                    NULL, trial_chance(t, 3) ? &input : NULL, trial_chance(t, 3) ? &head : NULL};
     size_t bytes;
     void *net = NULL;
     if (liam_network_bytes(&spec, &bytes) != LIAM_OK || posix_memalign(&net, LIAM_ALIGNMENT, bytes) != 0) abort();

@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-#define LIAM_ABI_VERSION 2
+#define LIAM_ABI_VERSION 3
 
 /* The widest row, in bits: dot products, doubled popcounts and thresholds then always fit int32_t. */
 #define LIAM_MAX_NBITS 1073741824
@@ -51,7 +51,8 @@ typedef enum liam_status {
     LIAM_ERR_MEMORY = 6,      /* the caller's memory is smaller than the documented size */
     LIAM_ERR_VALUE = 7,       /* a value is not finite, or an index or threshold is out of its range */
     LIAM_ERR_UNSUPPORTED = 8, /* a level is unknown, or this machine cannot run it */
-    LIAM_ERR_SELF_TEST = 9    /* a level computed wrong bits */
+    LIAM_ERR_SELF_TEST = 9,   /* a level computed wrong bits */
+    LIAM_ERR_FLOAT_MODE = 10  /* the thread does not compute with floats as IEEE 754 says */
 } liam_status;
 
 /* SIMD levels, each a superset of the one before. */
@@ -89,7 +90,9 @@ const char *liam_status_text(int status);
  * (scalar, avx2, avx512, gfni or amx; unset and empty mean the best one). Then runs the self-test on it.
  * Before the first successful call, and after a failed one, the scalar level is in use. Call again to re-read the
  * environment. LIAM_ERR_UNSUPPORTED: LIAM_SIMD has another value or names a level that this machine cannot run.
- * LIAM_ERR_SELF_TEST: the level computed wrong bits here. */
+ * LIAM_ERR_SELF_TEST: the level computed wrong bits here.
+ * LIAM_ERR_FLOAT_MODE: the calling thread flushes subnormal floats to zero, or does not round to nearest; so does a process
+ * that has loaded a library built with -ffast-math. */
 int liam_init(void);
 
 /* The level in use, a liam_level_id. */
@@ -210,14 +213,25 @@ typedef struct liam_layer_spec {
     size_t outputs;
 } liam_layer_spec;
 
+/* A layer of floats, as liam_linear.h computes it: y = x W + bias. */
+typedef struct liam_float_layer_spec {
+    const float *weights;  /* inputs rows of outputs finite values */
+    size_t weights_stride; /* in floats */
+    const float *bias;     /* outputs finite values */
+    size_t outputs;
+} liam_float_layer_spec;
+
 /* A feed-forward network, as liam_network_prepare reads it.
+ *   input    if there is one, a layer of floats, whose outputs take the place of x and of features in what follows. It may
+ *            overflow, and what is NaN then gives 0 bits
  *   encode   bit j of the first layer's input is x[source[j]] >= thresholds[j], so that one feature may feed
  *            several bits (a thermometer code). Runs of 16 consecutive sources are read fastest.
  *   hidden   hidden_layers layers, possibly none
  *   head     scores[c] = scale[c] * (float)dot(c) + bias[c] as liam_xnor_scale, or, if there is a table,
  *            scores[c] = table[c * (K + 1) + (dot(c) + K) / 2] for an input of K bits, which is any function of the
- *            inner product; label = the lowest c with the greatest score. Scores may be infinite, never NaN, because
- *            scale, bias and table are finite. */
+ *            inner product, or, if there is a head of floats, that layer of the last +1s and -1s;
+ *            label = the lowest c with the greatest score. Scores may be infinite, never NaN, because scale, bias and
+ *            table are finite, and the values of a head of floats lie within [-2^64, 2^64]. */
 typedef struct liam_network_spec {
     size_t features;
     size_t input_bits;
@@ -231,13 +245,15 @@ typedef struct liam_network_spec {
     const float *bias;            /* classes finite values; not read if there is a table */
     size_t classes;
     const float *table; /* NULL, or classes rows of K + 1 finite values */
+    const liam_float_layer_spec *input; /* NULL, or at most INT32_MAX outputs for features inputs */
+    const liam_float_layer_spec *head;  /* NULL, or classes outputs; then no other array of the head is read */
 } liam_network_spec;
 
 /* A prepared network: one block of the caller's memory that holds all it needs and no pointers, so it may be copied
  * and shared between processes of one machine type. */
 typedef struct liam_network liam_network;
 
-/* Bytes of the prepared network. Reads the sizes in the spec and whether there is a table, not the arrays.
+/* Bytes of the prepared network. Reads the sizes in the spec and which parts it has, not the arrays.
  * Errors: NULL, SIZE (any count zero or above its limit), STRIDE, OVERFLOW. */
 int liam_network_bytes(const liam_network_spec *spec, size_t *bytes);
 

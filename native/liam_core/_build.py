@@ -24,11 +24,11 @@ def declarations(header: str) -> str:
     )
 
 
-# The front stands on epoll; elsewhere the servers do without it.
+# The front stands on epoll; elsewhere the servers do without it, and without the caller that shares its frames.
 HAS_FRONT = sys.platform == "linux"
 FAMILIES = sorted(path.stem for path in Path("native/include").glob("liam*.h"))
-HEADERS = (*FAMILIES, "oip", *(("front",) if HAS_FRONT else ()))
-ROOMS = ("liam", "oip", *(("front",) if HAS_FRONT else ()))
+HEADERS = (*FAMILIES, "oip", *(("front", "unary") if HAS_FRONT else ()))
+ROOMS = ("liam", "oip", *(("front", "unary") if HAS_FRONT else ()))
 SOURCES = sorted(str(path) for room in ROOMS for path in Path("native/src", room).glob("*.c"))
 
 # Scores must not depend on the level: no fused multiply-add. The scalar level is the reference: no

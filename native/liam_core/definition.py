@@ -4,29 +4,31 @@ Shapes, widths and values are checked here once, for definitions made in Python 
 alike.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from liam_core.arguments import part_array, part_integer
-from liam_core.bits import pack, words_for
+from liam_core.bits import words_for
 from liam_core.errors import ModelFormatError
 from liam_core.kernel import MAX_NBITS, lib
 
-__all__ = ["Encoding", "Head", "HiddenLayer", "NetworkDefinition", "TableHead", "from_signs"]
+__all__ = ["Encoding", "FloatLayer", "Head", "HiddenLayer", "NetworkDefinition", "TableHead"]
 
 MAX_FEATURES: Final = 2**31 - 1
+MAX_FLOAT: Final = float(np.finfo(np.float32).max)
 MAX_HIDDEN_LAYERS: Final[int] = lib.LIAM_MAX_HIDDEN_LAYERS
+MAX_HEAD_FLOAT: Final = 2.0**64
+"""The greatest magnitude in a head of floats: no sum of MAX_NBITS of them is infinite, so no score is NaN."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """Bit j of the network's input is `x[source[j]] >= thresholds[j]`."""
+    """Bit j of the first layer's input is `x[source[j]] >= thresholds[j]`; x is the input layer output, if any."""
 
     features: int
+    """Width of x."""
     source: NDArray[np.int32]
     """(bits,), each within [0, features)."""
     thresholds: NDArray[np.float32]
@@ -70,8 +72,20 @@ class TableHead:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FloatLayer:
+    """Floats of `x @ weights + bias`, in the order of summation of `liam_core.Linear`."""
+
+    weights: NDArray[np.float32]
+    """(inputs, outputs), finite."""
+    bias: NDArray[np.float32]
+    """(outputs,), finite."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class NetworkDefinition:
     """A valid network: constructing one checks it.
+
+    A head that is a `FloatLayer` reads the last bits as +1.0 and -1.0, and has no magnitude above `MAX_HEAD_FLOAT`.
 
     Raises:
         ModelFormatError: a part does not have the documented shape, width or values.
@@ -79,26 +93,48 @@ class NetworkDefinition:
 
     encoding: Encoding
     hidden: tuple[HiddenLayer, ...]
-    head: Head | TableHead
+    head: Head | TableHead | FloatLayer
+    input_layer: FloatLayer | None = None
+    """Before the encoding: its outputs are the encoding's features."""
 
     def __post_init__(self) -> None:
+        if self.input_layer is not None:
+            _check_floats("input layer", self.input_layer)
         _check_encoding(self.encoding)
         if len(self.hidden) > MAX_HIDDEN_LAYERS:
             raise ModelFormatError(f"hidden: at most {MAX_HIDDEN_LAYERS} layers, got {len(self.hidden)}")
         for index, layer in enumerate(self.hidden):
             _check_hidden(f"hidden[{index}]", layer)
-        _check_head(self.head)
+        if isinstance(self.head, FloatLayer):
+            _check_floats("head", self.head, MAX_HEAD_FLOAT)
+        else:
+            _check_head(self.head)
+        given = len(self.input_layer.bias) if self.input_layer is not None else self.encoding.features
+        if given != self.encoding.features:
+            raise ModelFormatError(
+                f"encoding: takes {self.encoding.features} features, but gets {given} from before it"
+            )
         widths = [len(self.encoding.source), *(len(layer.weights) for layer in self.hidden)]
-        takes = [*(layer.nbits for layer in self.hidden), self.head.nbits]
+        takes = [*(layer.nbits for layer in self.hidden), self.head_inputs]
         for index, (taken, given) in enumerate(zip(takes, widths, strict=True)):
             if taken != given:
                 name = "head" if index == len(self.hidden) else f"hidden[{index}]"
                 raise ModelFormatError(f"{name}: takes {taken} bits, but gets {given} from before it")
 
     @property
+    def features(self) -> int:
+        """The width of an input row."""
+        return self.encoding.features if self.input_layer is None else len(self.input_layer.weights)
+
+    @property
+    def head_inputs(self) -> int:
+        """The number of bits that the head reads."""
+        return len(self.head.weights) if isinstance(self.head, FloatLayer) else self.head.nbits
+
+    @property
     def classes(self) -> int:
         """The number of scores."""
-        return len(self.head.weights)
+        return len(self.head.bias) if isinstance(self.head, FloatLayer) else len(self.head.weights)
 
 
 def _check_encoding(encoding: Encoding) -> None:
@@ -135,6 +171,21 @@ def _check_head(head: Head | TableHead) -> None:
         _check_finite(name, values)
 
 
+def _check_floats(name: str, layer: FloatLayer, limit: float = MAX_FLOAT) -> None:
+    _check_axes(f"{name} weights", layer.weights, 2)
+    _check_axes(f"{name} bias", layer.bias, 1)
+    inputs, outputs = layer.weights.shape
+    for what, width in (("inputs", inputs), ("outputs", outputs)):
+        if not 0 < width <= MAX_FEATURES:
+            raise ModelFormatError(f"{name} {what}: want 1 to {MAX_FEATURES}, got {width}")
+    _check_shape(f"{name} weights", layer.weights, (inputs, outputs), np.float32)
+    _check_shape(f"{name} bias", layer.bias, (outputs,), np.float32)
+    for part, array in (("weights", layer.weights), ("bias", layer.bias)):
+        _check_finite(f"{name} {part}", array)
+        if limit < MAX_FLOAT and (abs(array) > limit).any():
+            raise ModelFormatError(f"{name} {part}: want magnitudes up to {limit:g}")
+
+
 def _check_weights(name: str, weights: NDArray[np.uint64], nbits: int) -> None:
     _check_axes(f"{name} weights", weights, 2)
     _check_width(f"{name} nbits", nbits)
@@ -169,95 +220,3 @@ def _check_range(name: str, array: NDArray[np.int32], low: int, high: int) -> No
 def _check_finite(name: str, array: NDArray[np.float32]) -> None:
     if not np.isfinite(array).all():
         raise ModelFormatError(f"{name}: NaN or infinity")
-
-
-def from_signs(
-    *,
-    features: int,
-    encoding_thresholds: ArrayLike,
-    hidden: Sequence[tuple[ArrayLike, ArrayLike]],
-    head_weights: ArrayLike,
-    scale: ArrayLike | None = None,
-    bias: ArrayLike | None = None,
-    source: ArrayLike | None = None,
-) -> NetworkDefinition:
-    """Return the network with the given unpacked weights.
-
-    Args:
-        features: Width of the float input.
-        encoding_thresholds: (bits,), rounded to float32; bit j is `x[source[j]] >= encoding_thresholds[j]`.
-        hidden: For each hidden layer (weights, thresholds): weights (outputs, inputs) of +1 and -1, or bools
-        with
-            True for +1; integer thresholds (outputs,), with output bit n = `dot >= thresholds[n]`.
-        head_weights: (classes, inputs) of +1 and -1, or bools.
-        scale: (classes,), rounded to float32; ones if absent.
-        bias: (classes,), rounded to float32; zeros if absent.
-        source: (bits,) feature indices; `arange(features)` if absent. Runs of 16 consecutive sources that
-        start at
-            a multiple of 16 are read fastest, so a thermometer code is best ordered threshold by threshold.
-
-    Raises:
-        ModelFormatError: an argument has a wrong shape, type or value.
-    """
-    limits = _floats("encoding_thresholds", encoding_thresholds)
-    if source is None and len(limits) != features:
-        raise ModelFormatError(f"encoding_thresholds: {len(limits)} for {features} features, and no source")
-    sources = np.arange(len(limits)) if source is None else source
-    head_bits = _signs("head_weights", head_weights)
-    classes = len(head_bits)
-    layers = []
-    for index, (weights, thresholds) in enumerate(_pairs(hidden)):
-        signs = _signs(f"hidden[{index}] weights", weights)
-        limit = _integers(f"hidden[{index}] thresholds", thresholds)
-        layers.append(HiddenLayer(nbits=signs.shape[1], weights=pack(signs), thresholds=limit))
-    return NetworkDefinition(
-        encoding=Encoding(
-            features=part_integer("features", features), source=_integers("source", sources), thresholds=limits
-        ),
-        hidden=tuple(layers),
-        head=Head(
-            nbits=head_bits.shape[1],
-            weights=pack(head_bits),
-            scale=np.ones(classes, np.float32) if scale is None else _floats("scale", scale),
-            bias=np.zeros(classes, np.float32) if bias is None else _floats("bias", bias),
-        ),
-    )
-
-
-def _pairs(hidden: Sequence[tuple[ArrayLike, ArrayLike]]) -> Sequence[tuple[ArrayLike, ArrayLike]]:
-    if not isinstance(hidden, Sequence):
-        raise ModelFormatError(f"hidden: want a sequence of (weights, thresholds), got {type(hidden).__name__}")
-    for index, layer in enumerate(hidden):
-        if not isinstance(layer, Sequence) or len(layer) != len(("weights", "thresholds")):
-            raise ModelFormatError(f"hidden[{index}]: want (weights, thresholds), got {type(layer).__name__}")
-    return hidden
-
-
-def _signs(name: str, values: ArrayLike) -> NDArray[np.bool_]:
-    array = part_array(name, values)
-    if array.ndim != 2 or array.dtype.kind not in "biuf":
-        raise ModelFormatError(f"{name}: want a matrix of numbers or bools, got {array.dtype} {array.shape}")
-    if array.dtype == np.bool_:
-        return np.ascontiguousarray(array)
-    positive = array == 1
-    if not (positive | (array == -1)).all():
-        raise ModelFormatError(f"{name}: want +1 and -1 only")
-    return np.ascontiguousarray(positive)
-
-
-def _integers(name: str, values: ArrayLike) -> NDArray[np.int32]:
-    array = part_array(name, values)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ModelFormatError(f"{name}: want a vector of integers, got {array.dtype} {array.shape}")
-    limits = np.iinfo(np.int32)
-    if array.size and (int(array.min()) < limits.min or int(array.max()) > limits.max):
-        raise ModelFormatError(f"{name}: want 32-bit integers")
-    return np.ascontiguousarray(array, dtype=np.int32)
-
-
-def _floats(name: str, values: ArrayLike) -> NDArray[np.float32]:
-    array = part_array(name, values)
-    if array.ndim != 1 or array.dtype.kind not in "iuf":
-        raise ModelFormatError(f"{name}: want a vector of numbers, got {array.dtype} {array.shape}")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
-        return np.ascontiguousarray(array, dtype=np.float32)

@@ -17,7 +17,7 @@ from liam_core.errors import KernelError
 
 __all__ = ["ALIGNMENT", "MAX_NBITS", "aligned_bytes", "call", "ffi", "lib", "pointer", "status_text", "workspace"]
 
-ABI_VERSION: Final = 2
+ABI_VERSION: Final = 3
 ALIGNMENT: Final[int] = lib.LIAM_ALIGNMENT
 MAX_NBITS: Final[int] = lib.LIAM_MAX_NBITS
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from liam_core.definition import NetworkDefinition, TableHead
+from liam_core.definition import FloatLayer, Head, NetworkDefinition, TableHead
 from liam_core.errors import ModelFormatError
 from liam_core.kernel import aligned_bytes, call, ffi, lib, pointer, status_text
 from liam_core.profile import FORMAT, INPUT_NAME, LABEL_NAME, SCORES_NAME, format_version, read_binary_network
@@ -27,15 +27,21 @@ class BinaryNetwork:
 
     Input `input`, float32 (n, features). Outputs `label`, int64 (n,), the class with the greatest score (the
     lowest on ties), and `scores`, float32 (n, classes). Every row's results are the same bits whatever rows
-    are beside it, at every SIMD level. A NaN feature is below every threshold.
+    are beside it, at every SIMD level. A NaN feature is below every threshold, and so is what an input layer
+    of floats makes of it.
     """
 
     def __init__(self, definition: NetworkDefinition) -> None:
         self._hidden = [len(layer.weights) for layer in definition.hidden]
         self._input_bits = len(definition.encoding.source)
-        self._features = definition.encoding.features
+        self._features = definition.features
         self._classes = definition.classes
         self._format_version = format_version(definition)
+        self._floats: dict[str, Any] = {}
+        if definition.input_layer is not None:
+            self._floats["input_layer"] = definition.encoding.features
+        if isinstance(definition.head, FloatLayer):
+            self._floats["head"] = "float"
         self._memory = _prepare(definition)
         self._net = ffi.cast("liam_network *", _from_buffer(self._memory))
         size = ffi.new("size_t *")
@@ -84,7 +90,7 @@ class BinaryNetwork:
         return self._scratch_bytes
 
     def describe(self) -> dict[str, Any]:
-        """Return the format, the signature as the Open Inference Protocol has it, and the widths."""
+        """Return the format, the signature as the Open Inference Protocol has it, the widths, and layers of floats."""
         return {
             "format": FORMAT,
             "format_version": self._format_version,
@@ -96,6 +102,7 @@ class BinaryNetwork:
             "input_bits": self._input_bits,
             "hidden": list(self._hidden),
             "classes": self._classes,
+            **self._floats,
             "nbytes": self.nbytes,
         }
 
@@ -217,22 +224,35 @@ def _prepare(definition: NetworkDefinition) -> NDArray[np.uint8]:
         keep.append(pointer(ctype, np.require(array, requirements=("C", "A"))))
         return keep[-1]
 
+    def float_layer(layer: FloatLayer) -> Any:
+        target = ffi.new("liam_float_layer_spec *")
+        keep.append(target)
+        target.weights = address("float[]", layer.weights)
+        target.bias = address("float[]", layer.bias)
+        target.weights_stride = target.outputs = len(layer.bias)
+        return target
+
     for target, layer in zip(layers, definition.hidden, strict=True):
         target.weights = address("uint64_t[]", layer.weights)
         target.weights_stride = layer.weights.shape[1]
         target.thresholds = address("int32_t[]", layer.thresholds)
         target.outputs = len(layer.weights)
-    spec.features = encoding.features
+    spec.features = definition.features
+    if definition.input_layer is not None:
+        spec.input = float_layer(definition.input_layer)
     spec.input_bits = len(encoding.source)
     spec.source = address("int32_t[]", encoding.source)
     spec.thresholds = address("float[]", encoding.thresholds)
     spec.hidden_layers = len(definition.hidden)
     spec.layers = layers
-    spec.head_weights = address("uint64_t[]", head.weights)
-    spec.head_stride = head.weights.shape[1]
+    if isinstance(head, FloatLayer):
+        spec.head = float_layer(head)
+    else:
+        spec.head_weights = address("uint64_t[]", head.weights)
+        spec.head_stride = head.weights.shape[1]
     if isinstance(head, TableHead):
         spec.table = address("float[]", head.table)
-    else:
+    elif isinstance(head, Head):
         spec.scale = address("float[]", head.scale)
         spec.bias = address("float[]", head.bias)
     spec.classes = definition.classes

@@ -90,6 +90,7 @@ void test_dispatch(void);
 void test_bits(void);
 void test_pack(void);
 void test_xnor(void);
+void test_linear(void);
 void test_gf2(void);
 void test_gf2_errors(void);
 void test_network(void);
@@ -111,5 +112,6 @@ void test_front_calls(void);
 void test_front_limits(void);
 void test_front_windows(void);
 void test_front_workers(void);
+void test_caller(void);
 
 #endif

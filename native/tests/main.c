@@ -27,11 +27,13 @@ int main(void) {
     run("front limits", test_front_limits);
     run("front workers", test_front_workers);
     run("front", test_front);
+    run("caller", test_caller);
     for (int level = 0; level < LIAM_LEVELS; level++) {
         if (liam_set_level(level) != LIAM_OK) continue;
         run("bits", test_bits);
         run("pack", test_pack);
         run("xnor", test_xnor);
+        run("linear", test_linear);
         run("gf2", test_gf2);
         run("gf2 errors", test_gf2_errors);
         run("network", test_network);

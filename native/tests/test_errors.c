@@ -140,11 +140,13 @@ static liam_layer_spec layer;
 static const int32_t sources[] = {0, 1, 1};
 static const float limits[] = {0.0f, -0.5f, 0.5f};
 static const int32_t thresholds[] = {-4, 4};
-static const float parameters[] = {1.0f, -1.0f};
+static const float parameters[] = {1.0f, -1.0f, 0x1p64f, -0x1p64f};
+static liam_float_layer_spec float_layer;
 
 static liam_network_spec sound(void) {
     layer = (liam_layer_spec){words, 1, thresholds, 2};
-    return (liam_network_spec){2, 3, sources, limits, 1, &layer, words, 1, parameters, parameters, 2, NULL};
+    float_layer = (liam_float_layer_spec){parameters, 2, parameters, 2};
+    return (liam_network_spec){2, 3, sources, limits, 1, &layer, words, 1, parameters, parameters, 2, NULL, NULL, NULL};
 }
 
 static int prepare(const liam_network_spec *spec) {
@@ -193,6 +195,27 @@ static void network_specs(void) {
     BROKEN((s.table = table, s.scale = s.bias = NULL), LIAM_OK);
     BROKEN(s.table = nan_table, LIAM_ERR_VALUE);
     BROKEN((s.table = table, s.classes = LIAM_MAX_NBITS, s.head_stride = SIZE_MAX / 2), LIAM_ERR_OVERFLOW);
+    static const float huge[] = {1.0f, 0.0f, 0x1.000002p64f, 0.0f}, nan_weights[] = {0.0f, 0.0f, 0.0f, NAN};
+    BROKEN(s.input = &float_layer, LIAM_OK);
+    BROKEN((s.input = &float_layer, float_layer.weights = float_layer.bias = huge), LIAM_OK);
+    BROKEN((s.input = &float_layer, float_layer.outputs = 1), LIAM_ERR_VALUE); /* a source is outside */
+    BROKEN((s.input = &float_layer, float_layer.outputs = 0), LIAM_ERR_SIZE);
+    BROKEN((s.input = &float_layer, float_layer.outputs = (size_t)INT32_MAX + 1), LIAM_ERR_SIZE);
+    BROKEN((s.input = &float_layer, float_layer.weights_stride = 1), LIAM_ERR_STRIDE);
+    BROKEN((s.input = &float_layer, float_layer.weights_stride = SIZE_MAX / 2), LIAM_ERR_OVERFLOW);
+    BROKEN((s.input = &float_layer, float_layer.weights = NULL), LIAM_ERR_NULL);
+    BROKEN((s.input = &float_layer, float_layer.bias = NULL), LIAM_ERR_NULL);
+    BROKEN((s.input = &float_layer, float_layer.bias = infinite), LIAM_ERR_VALUE);
+    BROKEN((s.input = &float_layer, float_layer.weights = nan_weights), LIAM_ERR_VALUE);
+    BROKEN((s.head = &float_layer, s.head_weights = NULL, s.scale = s.bias = NULL), LIAM_OK);
+    BROKEN((s.head = &float_layer, s.table = table), LIAM_OK);
+    BROKEN((s.head = &float_layer, float_layer.outputs = 3), LIAM_ERR_SIZE);
+    BROKEN((s.head = &float_layer, float_layer.weights_stride = 1), LIAM_ERR_STRIDE);
+    BROKEN((s.head = &float_layer, float_layer.weights = NULL), LIAM_ERR_NULL);
+    BROKEN((s.head = &float_layer, float_layer.bias = NULL), LIAM_ERR_NULL);
+    BROKEN((s.head = &float_layer, float_layer.weights = huge), LIAM_ERR_VALUE);
+    BROKEN((s.head = &float_layer, float_layer.bias = huge + 2), LIAM_ERR_VALUE);
+    BROKEN((s.head = &float_layer, float_layer.weights = nan_weights), LIAM_ERR_VALUE);
     size_t bytes;
     liam_network_spec s = sound();
     CHECK(liam_network_bytes(NULL, &bytes) == LIAM_ERR_NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Whole networks against a reference that works on +1 and -1 as int32_t, one row at a time: random depths and widths,
- * every misalignment of the caller's buffers, every position of a row, and exact scratch that ends at an inaccessible
+ * Whole networks against a reference that works on +1 and -1 as int32_t, one row at a time: random depths and widths, with
+ * layers of floats at either end and without, every misalignment of the caller's buffers, every position of a row, and exact scratch that ends at an inaccessible
  * page.
  */
 #include <math.h>
@@ -22,13 +22,32 @@ typedef struct model {
     float scale[MAX_WIDTH];
     float bias[MAX_WIDTH];
     float table[MAX_WIDTH * (MAX_WIDTH + 1)];
+    liam_float_layer_spec input, head;
+    float float_weights[2][MAX_WIDTH * (MAX_WIDTH + 2)];
+    float float_bias[2][MAX_WIDTH];
 } model;
 
 static size_t width(void) { return 1 + random_below(random_below(2) ? 70 : MAX_WIDTH); }
 
-/* Parameters that turn the inner products of nbits bits into scores, in one of the two ways. */
+static const liam_float_layer_spec *make_floats(model *m, int which, size_t inputs, size_t outputs, int tied) {
+    liam_float_layer_spec *layer = which ? &m->head : &m->input;
+    float *weights = m->float_weights[which], *bias = m->float_bias[which];
+    *layer = (liam_float_layer_spec){weights, outputs + random_below(3), bias, outputs};
+    for (size_t k = 0; k < inputs * layer->weights_stride; k++) weights[k] = tied ? 0.25f : random_float();
+    for (size_t j = 0; j < outputs; j++) bias[j] = tied ? 0.0f : random_float();
+    return layer;
+}
+
+/* Parameters that turn nbits bits into scores, in one of the three ways. */
 static void make_head(model *m, size_t nbits, size_t classes) {
     const int tied = random_below(2) != 0; /* equal parameters make many ties */
+    if (random_below(3) == 0) {
+        m->spec.head = make_floats(m, 1, nbits, classes, tied);
+        m->spec.head_weights = NULL;
+        m->spec.head_stride = 0;
+        m->spec.scale = m->spec.bias = NULL;
+        return;
+    }
     for (size_t c = 0; c < classes; c++) {
         m->scale[c] = tied ? -0.5f : random_float();
         m->bias[c] = tied ? 0.0f : random_float();
@@ -48,8 +67,13 @@ static void make_model(model *m, size_t hidden) {
     m->spec = (liam_network_spec){.features = features, .input_bits = nbits, .source = m->source,
                                   .thresholds = m->thresholds, .hidden_layers = hidden, .layers = m->layers,
                                   .head_weights = m->weights[hidden], .scale = m->scale, .bias = m->bias};
+    size_t encoded = features;
+    if (random_below(3) == 0) {
+        encoded = width();
+        m->spec.input = make_floats(m, 0, features, encoded, random_below(8) == 0);
+    }
     for (size_t j = 0; j < nbits; j++) {
-        m->source[j] = (int32_t)(in_runs ? j % features : random_below(features));
+        m->source[j] = (int32_t)(in_runs ? j % encoded : random_below(encoded));
         m->thresholds[j] = random_float();
     }
     for (size_t index = 0; index <= hidden; index++) {
@@ -76,6 +100,17 @@ static int32_t sign_dot(const int32_t *signs, const uint64_t *weights, size_t co
     return sum;
 }
 
+/* One output of a layer of floats, in the order that liam_linear.h documents. */
+static float expected_float(const liam_float_layer_spec *layer, size_t j, const float *x, size_t inputs) {
+    volatile float sum[4] = {0};
+    for (size_t k = 0; k < inputs; k++) {
+        const volatile float term = x[k] * layer->weights[k * layer->weights_stride + j];
+        sum[k % 4] = sum[k % 4] + term;
+    }
+    const volatile float low = sum[0] + sum[1], high = sum[2] + sum[3], all = low + high;
+    return all + layer->bias[j];
+}
+
 static float expected_score(const model *m, size_t c, size_t nbits, int32_t dot) {
     if (m->spec.table != NULL) return m->table[c * (nbits + 1) + (size_t)(dot + (int32_t)nbits) / 2];
     const volatile float product = m->scale[c] * (float)dot;
@@ -84,7 +119,12 @@ static float expected_score(const model *m, size_t c, size_t nbits, int32_t dot)
 
 static int64_t expected_row(const model *m, const float *x, float *scores) {
     int32_t signs[MAX_WIDTH], next[MAX_WIDTH];
+    float encoded[MAX_WIDTH];
     size_t count = m->spec.input_bits;
+    if (m->spec.input != NULL) {
+        for (size_t j = 0; j < m->input.outputs; j++) encoded[j] = expected_float(&m->input, j, x, m->spec.features);
+        x = encoded;
+    }
     for (size_t j = 0; j < count; j++) signs[j] = x[m->source[j]] >= m->thresholds[j] ? 1 : -1;
     for (size_t index = 0; index < m->spec.hidden_layers; index++) {
         const liam_layer_spec *layer = &m->layers[index];
@@ -96,9 +136,14 @@ static int64_t expected_row(const model *m, const float *x, float *scores) {
         memcpy(signs, next, sizeof signs);
     }
     int64_t label = 0;
+    for (size_t j = 0; j < count; j++) encoded[j] = (float)signs[j];
     for (size_t c = 0; c < m->spec.classes; c++) {
-        const int32_t dot = sign_dot(signs, m->spec.head_weights + c * m->spec.head_stride, count);
-        scores[c] = expected_score(m, c, count, dot);
+        if (m->spec.head != NULL) {
+            scores[c] = expected_float(&m->head, c, encoded, count);
+        } else {
+            const int32_t dot = sign_dot(signs, m->spec.head_weights + c * m->spec.head_stride, count);
+            scores[c] = expected_score(m, c, count, dot);
+        }
         if (scores[c] > scores[label]) label = (int64_t)c;
     }
     return label;
@@ -110,8 +155,8 @@ static void run_model(const model *m, arena net_arena, arena scratch_arena, aren
     static float scores[MAX_ROWS * MAX_WIDTH];
     static int64_t labels[MAX_ROWS];
     const size_t features = m->spec.features, classes = m->spec.classes;
-    for (size_t i = 0; i < MAX_ROWS * features; i++) rows[i] = random_below(9) ? random_float() : NAN;
-    for (size_t i = 0; i < MAX_ROWS; i++) { /* values that equal a threshold of theirs */
+    for (size_t i = 0; i < MAX_ROWS * features; i++) rows[i] = random_below(m->spec.input ? 9 * features : 9) ? random_float() : NAN;
+    for (size_t i = 0; i < MAX_ROWS && m->spec.input == NULL; i++) { /* values that equal a threshold of theirs */
         for (size_t k = 0; k < 8; k++) {
             const size_t j = random_below(m->spec.input_bits);
             rows[i * features + (size_t)m->source[j]] = m->thresholds[j];
@@ -151,7 +196,7 @@ void test_network(void) {
     for (size_t k = 0; k < 5; k++) {
         if (arenas[k].end == NULL) arenas[k] = arena_new();
     }
-    for (test_case = 0; test_case < 40; test_case++) {
+    for (test_case = 0; test_case < 80; test_case++) {
         make_model(&m, test_case % (MAX_LAYERS + 1));
         run_model(&m, arenas[0], arenas[1], arenas[2], arenas[3], arenas[4]);
     }

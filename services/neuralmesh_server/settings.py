@@ -178,6 +178,7 @@ class InferenceSettings:
         edge: Set for an edge node.
         upstream: The node that gets what this one cannot serve; None for none. It is no server of `upstreams`.
         hedge: Have `upstream` run as well what takes longer here than it used to.
+        direct: Call `upstream` without grpcio where it is reached in plain text.
     """
 
     server: ServerSettings
@@ -198,6 +199,7 @@ class InferenceSettings:
     edge: EdgeSettings | None = None
     upstream: Endpoint | None = None
     hedge: bool = False
+    direct: bool = True
 
     def __post_init__(self) -> None:
         if self.compat not in {"", "triton"}:
@@ -248,6 +250,7 @@ class InferenceSettings:
             compat=env.get("NEURALMESH_COMPAT", ""),
             upstream=_read_peer(env, "NEURALMESH_EDGE_UPSTREAM"),
             hedge=read_flag(env, "NEURALMESH_EDGE_HEDGE"),
+            direct=env.get("NEURALMESH_TRANSPORT") != GRPC,
             workers=int(read_number(env, "NEURALMESH_INFERENCE_WORKERS", 1)),
         )
         worker = int(read_number(env, "NEURALMESH_INFERENCE_WORKER", 0))

@@ -12,6 +12,7 @@ import neuralmesh
 from neuralmesh import oip
 from neuralmesh.errors.v1 import errors_pb2
 from neuralmesh.inference.v1 import node_service_pb2
+from neuralmesh.labor.v1 import labor_service_pb2, worker_service_pb2
 from neuralmesh.mesh.v1 import edge_service_pb2, mesh_service_pb2
 from neuralmesh.metrics.v1 import metrics_service_pb2
 from neuralmesh.registry.v1 import registry_service_pb2
@@ -19,6 +20,8 @@ from neuralmesh_server import errors
 from neuralmesh_server.inference import service as inference_service
 from neuralmesh_server.inference.edge import service as edge_service
 from neuralmesh_server.inference.evidence import node_service
+from neuralmesh_server.labor import service as labor_service
+from neuralmesh_server.labor import worker_service
 from neuralmesh_server.metrics import service as metrics_service
 from neuralmesh_server.registry import service as registry_service
 from neuralmesh_server.registry.mesh import service as mesh_service
@@ -31,6 +34,8 @@ CONTRACT = {
     "registry": (registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"], registry_service),
     "metrics": (metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"], metrics_service),
     "mesh": (mesh_service_pb2.DESCRIPTOR.services_by_name["MeshService"], mesh_service),
+    "labor": (labor_service_pb2.DESCRIPTOR.services_by_name["LaborArrayService"], labor_service),
+    "labor_worker": (worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"], worker_service),
     "inference": (oip.SERVICE, inference_service),
     "edge": (edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"], edge_service),
     "node": (node_service_pb2.DESCRIPTOR.services_by_name["NodeService"], node_service),

@@ -98,7 +98,7 @@ class Bench:
         self.desk = Coordinator(
             self.store, self.shelf, timing=self.timing, clock=lambda: self.now, wall=lambda: 1_700_000_000 + self.now
         )
-        await self.desk.start(tick=False)
+        await self.desk.start()
 
     async def close(self) -> None:
         """Stop the service."""

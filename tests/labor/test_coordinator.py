@@ -101,6 +101,10 @@ async def test_another_process_of_the_name_takes_over(bench) -> None:
     with pytest.raises(NeuralMeshError) as raised:
         await bench.deliver(ONE, old)
     assert reason(raised) == "LEASE_LOST"
+    with pytest.raises(NeuralMeshError) as raised:
+        await bench.lease(ONE)
+    assert reason(raised) == "LEASE_LOST"
+    assert await bench.desk.renew(successor, [new.token]) == []
 
 
 async def test_tokens_grow_over_restarts(bench) -> None:

@@ -193,6 +193,7 @@ SIGNS = np.where(FLOATS >= 0, 1, -1).astype(np.int8)
 SQUARE = liam_core.pack(np.eye(NBITS, dtype=np.bool_))
 CODES = liam_core.BinaryCodes(BITS, NBITS)
 WEIGHTS = liam_core.XnorWeights(BITS, NBITS)
+LAYER = liam_core.Linear(np.ones((NBITS, ROWS), np.float32))
 POSITIONS = np.zeros((ROWS, 3), np.int64)
 POWER = np.zeros((ROWS, 64), np.float32)
 NETWORK = liam_core.BinaryNetwork(
@@ -258,6 +259,20 @@ _network = {
     "scale": Like(np.ones(ROWS), called="(head )?scale"),
     "bias": Like(np.ones(ROWS), called="(head )?bias"),
     "source": Like(np.arange(NBITS), called="(encoding )?source|encoding"),
+    "float_input": Values(
+        None,
+        called="float_input|input layer|encoding[_ ]thresholds",
+        wrong=(
+            3,
+            (FLOATS,),
+            (FLOATS, np.zeros(NBITS)),
+            (np.ones((NBITS, NBITS)), np.zeros((1, NBITS))),
+            (np.ones((NBITS, NBITS)), np.full(NBITS, np.nan)),
+            ([[1], [1, 2]], [0]),
+            ("text", [0]),
+        ),
+    ),
+    "float_head": Values(None, called="float_head|head_weights", wrong=(3, (FLOATS.T, np.zeros(ROWS)))),
 }
 _index = {
     "codes": Like(BITS, axes=2),
@@ -363,6 +378,12 @@ FUNCTIONS = [
         "gf2.solve",
         gf2.solve,
         {"a": Array(SQUARE), "b": Array(SQUARE[:, :2].copy()), "nbits": nbits(), "b_nbits": nbits(COLUMNS)},
+    ),
+    Function("Linear", liam_core.Linear, {"weights": Array(FLOATS), "bias": Array(np.zeros(NBITS, np.float32))}),
+    Function(
+        "Linear.apply",
+        LAYER.apply,
+        {"x": Array(FLOATS), "out": Output(np.zeros((ROWS, ROWS), np.float32)), "threads": _threads},
     ),
     Function("from_signs", liam_core.from_signs, _network),
     Function("write_binary_network", written(liam_core.write_binary_network), _network),

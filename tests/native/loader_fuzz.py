@@ -63,9 +63,7 @@ class Kind:
 
 
 KINDS = {
-    "binary_network": Kind(
-        profile, profile.read_binary_network, BinaryNetwork, lambda network: network.encoding.features
-    ),
+    "binary_network": Kind(profile, profile.read_binary_network, BinaryNetwork, lambda network: network.features),
     "binary_index": Kind(index_profile, index_profile.read_binary_index, BinaryIndex, lambda index: index.nbits),
     "signal_transform": Kind(
         transform_profile, transform_profile.read_signal_transform, SignalTransform, lambda chain: chain.width

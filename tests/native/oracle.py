@@ -38,6 +38,17 @@ class Network:
         return self.scale * dots + self.bias
 
 
+def linear(x: NDArray[np.float32], weights: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what `liam_linear.h` says of a layer of floats, by float32 operations that each round once."""
+    sums = np.zeros((4, len(x), weights.shape[1]), np.float32)
+    with np.errstate(all="ignore"):
+        for k in range(weights.shape[0]):
+            sums[k % 4] += x[:, k, np.newaxis] * weights[k]
+        y = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + bias
+    y.view(np.uint32)[np.isnan(y)] = 0x7FC00000
+    return y
+
+
 @dataclass
 class Maker:
     """Makes random networks and inputs from one seed."""

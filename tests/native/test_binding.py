@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from liam_core import front
+from liam_core import front, unary
 from liam_core.kernel import ffi, lib
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +83,20 @@ def test_the_front_is_bound_as_its_header_says():
     named = {f"FRONT_{name}": value for name, value in kinds.items() if not name.startswith("_")}
     named |= {f"FRONT_{name}": getattr(front, name) for name in ("COMPRESSED", "BEGUN", "MESSAGE_BYTES")}
     assert named == {name: value for name, value in constants.items() if name != "FRONT_ABI_VERSION"}
+
+
+def test_the_caller_is_bound_as_its_header_says():
+    """Every function, struct and number of unary.h is in the binding, and the names that Python gives them are right."""
+    header = re.sub(r" */\*.*?\*/", "", (HEADERS / "unary.h").read_text(), flags=re.DOTALL)
+    constants = {
+        name: int(value) for name, value in re.findall(r"^#define (UNARY_\w+) (\d+)", header, flags=re.MULTILINE)
+    }
+    assert {name for name in dir(lib) if name.startswith("unary_")} == set(re.findall(r"\b(unary_\w+)\(", header))
+    assert {name: getattr(lib, name) for name in dir(lib) if name.startswith("UNARY_")} == constants
+    assert {name for name in ffi.list_types()[0] if name.startswith("unary")} == {"unary", "unary_end", "unary_limits"}
+    assert lib.unary_abi_version() == lib.UNARY_ABI_VERSION == unary._ABI_VERSION
+    states = {f"UNARY_{name}": value for name, value in vars(unary.State).items() if not name.startswith("_")}
+    assert states == {name: value for name, value in constants.items() if name != "UNARY_ABI_VERSION"}
 
 
 def test_shared_blocks_keep_their_layout():

@@ -148,7 +148,8 @@ def test_misaligned_tensors_are_refused(tmp_path, sound):
     [
         ("format", "other", "__metadata__.format: want 'liam.binary_network', got 'other'"),
         ("format_version", "2", "network.head: want exactly the keys nbits, classes, weights, table"),
-        ("format_version", "3", "__metadata__.format_version: want '1' or '2', got '3'"),
+        ("format_version", "3", "network.head: want exactly the keys kind, nbits, classes, weights, and perhaps"),
+        ("format_version", "4", "__metadata__.format_version: want '1' or '2' or '3', got '4'"),
         ("bitorder", "big", "__metadata__.bitorder: want 'little', got 'big'"),
         ("bit_one", "-1", "__metadata__.bit_one: want '+1', got '-1'"),
         ("network", "[]", "network: want a JSON object"),

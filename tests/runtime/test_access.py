@@ -16,6 +16,7 @@ from neuralmesh.inference.v1 import node_service_pb2
 from neuralmesh.metrics.v1 import metrics_service_pb2 as metrics
 from neuralmesh_server.errors import PermissionDeniedError, UnauthenticatedError
 from neuralmesh_server.inference import access as inference_access
+from neuralmesh_server.labor import access as labor_access
 from neuralmesh_server.metrics import access as metrics_access
 from neuralmesh_server.registry import access as registry_access
 from neuralmesh_server.runtime import tokens
@@ -43,6 +44,8 @@ TABLES = {
     "registry": (_service.REGISTRY, registry_access.RULES),
     "mesh": (_service.MESH, registry_access.MESH_RULES),
     "metrics": (_service.METRICS, metrics_access.RULES),
+    "labor": (_service.LABOR, labor_access.RULES),
+    "labor_worker": (_service.LABOR_WORKER, labor_access.WORKER_RULES),
     "inference": (oip.SERVICE, inference_access.RULES),
     "node": (node_service_pb2.DESCRIPTOR.services_by_name["NodeService"], inference_access.NODE_RULES),
 }

@@ -25,8 +25,7 @@ uint32_t front_abi_version(void) { return FRONT_ABI_VERSION; }
 front *front_new(const front_limits *limits) {
     front *f = calloc(1, sizeof *f);
     if (f == NULL) return NULL;
-    static pthread_once_t once = PTHREAD_ONCE_INIT; /* another front's thread may be decoding */
-    pthread_once(&once, hpack_init);
+    hpack_init();
     pthread_mutexattr_t adaptive; /* whoever meets a held lock waits a little before it sleeps: holds are short */
     pthread_mutexattr_init(&adaptive);
 #ifdef __GLIBC__

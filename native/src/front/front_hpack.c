@@ -5,6 +5,7 @@
  */
 #include "front_hpack.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define STATIC_ENTRIES 61
@@ -148,7 +149,7 @@ static void mark_endings(uint16_t tree[NODES][2], uint8_t ending[NODES]) {
     for (unsigned bits = 0; bits < 8; bits++, node = tree[node][1]) ending[node] = 1;
 }
 
-void hpack_init(void) {
+static void fill(void) {
     uint16_t tree[NODES][2];
     uint8_t ending[NODES] = {0};
     grow_tree(tree);
@@ -173,6 +174,11 @@ void hpack_init(void) {
             steps[from][nibble] = made;
         }
     }
+}
+
+void hpack_init(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* another thread may be decoding */
+    pthread_once(&once, fill);
 }
 
 /* Decodes a string to `out`; returns its end, or NULL. */

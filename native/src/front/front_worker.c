@@ -4,6 +4,7 @@
  * thread has read the call and goes on with others; a worker runs it, and finishes it under the lock. What finds no
  * place, and a run that fails, is for the owner of calls, who knows how to wait and what to say.
  */
+#define _POSIX_C_SOURCE 200809L /* posix_memalign */
 #include "front_worker.h"
 
 #include <errno.h>

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "float_mode.h"
 #include "kernels.h"
 #include "self_test.h"
 
@@ -24,6 +25,7 @@ static const kernels scalar_kernels = {
     .search = &liam_search_scalar,
     .rescore = &liam_rescore_scalar,
     .encode = liam_encode_scalar,
+    .linear = liam_linear_scalar,
     .hadamard = &liam_hadamard_scalar,
     .gf2 = &liam_gf2_scalar,
 };
@@ -36,6 +38,7 @@ static const kernels avx2_kernels = {
     .search = &liam_search_avx2,
     .rescore = &liam_rescore_avx2,
     .encode = liam_encode_avx2,
+    .linear = liam_linear_avx2,
     .hadamard = &liam_hadamard_avx2,
     .gf2 = &liam_gf2_avx2,
 };
@@ -47,6 +50,7 @@ static const kernels avx512_kernels = {
     .search = &liam_search_avx512,
     .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
+    .linear = liam_linear_avx512,
     .hadamard = &liam_hadamard_avx512,
     .gf2 = &liam_gf2_avx512,
 };
@@ -58,6 +62,7 @@ static const kernels gfni_kernels = {
     .search = &liam_search_avx512,
     .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
+    .linear = liam_linear_avx512,
     .hadamard = &liam_hadamard_avx512,
     .gf2 = &liam_gf2_gfni,
 };
@@ -71,6 +76,7 @@ static const kernels amx_kernels = {
     .search = &liam_search_avx512,
     .rescore = &liam_rescore_avx512,
     .encode = liam_encode_avx512,
+    .linear = liam_linear_avx512,
     .hadamard = &liam_hadamard_avx512,
     .gf2 = &liam_gf2_gfni,
 };
@@ -146,7 +152,9 @@ int liam_init(void) {
     const int wanted = level_from_environment();
     const kernels *table = liam_kernels_for(wanted < 0 ? liam_best_level() : wanted);
     uint64_t digest;
-    const int status = table == NULL ? LIAM_ERR_UNSUPPORTED : liam_self_test_on(table, &digest);
+    int status = float_mode_is_ieee() ? LIAM_OK : LIAM_ERR_FLOAT_MODE;
+    if (table == NULL) status = LIAM_ERR_UNSUPPORTED;
+    if (status == LIAM_OK) status = liam_self_test_on(table, &digest);
     const int ok = status == LIAM_OK;
     atomic_store_explicit(&active, ok ? table : &scalar_kernels, memory_order_release);
     atomic_store_explicit(&forced, ok && wanted >= 0, memory_order_relaxed);
@@ -175,6 +183,7 @@ const char *liam_status_text(int status) {
     case LIAM_ERR_VALUE: return "a value is not finite, or an index or threshold is out of its range";
     case LIAM_ERR_UNSUPPORTED: return "the SIMD level is unknown, or this machine cannot run it";
     case LIAM_ERR_SELF_TEST: return "the SIMD level computed wrong bits";
+    case LIAM_ERR_FLOAT_MODE: return "this thread flushes subnormal floats to zero, or does not round to nearest";
     default: return "unknown status";
     }
 }

@@ -14,6 +14,7 @@
 #include "gf2_kernels.h"
 #include "hadamard_kernels.h"
 #include "liam.h"
+#include "linear_kernels.h"
 #include "pack_kernels.h"
 #include "rescore_kernels.h"
 #include "search_kernels.h"
@@ -27,6 +28,7 @@ typedef struct kernels {
     const search_kernels *search;
     const rescore_kernels *rescore;
     encode_fn *encode;
+    linear_fn *linear;
     const hadamard_kernels *hadamard;
     const gf2_kernels *gf2;
 } kernels;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "float_mode.h"
 #include "network.h"
 #include "sizes.h"
 
@@ -18,7 +19,7 @@ static xnor_job job_of(const liam_network *net, size_t index, const uint64_t *bi
         .a_stride = net->row_words,
         .panels = at(net, layer->panels),
         .n = layer->outputs,
-        .nbits = layer->nbits,
+        .nbits = layer->inputs,
         .workspace = workspace,
     };
 }
@@ -39,50 +40,73 @@ static int64_t argmax(const char *scores, size_t count) {
     return label;
 }
 
-/* scores[i][c] = table[c][(dots[i][c] + nbits) / 2] */
+/* A layer of floats: what x is for each row, contiguous, to out. */
+static void run_floats(const kernels *table, const liam_network *net, const network_layer *layer, const void *x,
+                       size_t rows, void *out) {
+    const linear_job job = {.x = x, .rows = rows, .x_stride = layer->inputs, .panels = at(net, layer->panels),
+                            .inputs = layer->inputs, .outputs = layer->outputs, .out = out,
+                            .out_stride = layer->outputs};
+    table->linear(&job);
+}
+
+/* scores[i][c] = table[c][(dots[i][c] + inputs) / 2] */
 static void look_up(const network_layer *head, const float *table, const int32_t *dots, size_t rows, char *scores) {
     for (size_t i = 0; i < rows; i++) {
         for (size_t c = 0; c < head->outputs; c++) {
             const size_t position = i * head->outputs + c;
-            const size_t column = (size_t)((int64_t)dots[position] + (int64_t)head->nbits) / 2;
-            memcpy(scores + position * sizeof *table, table + c * (head->nbits + 1) + column, sizeof *table);
+            const size_t column = (size_t)((int64_t)dots[position] + (int64_t)head->inputs) / 2;
+            memcpy(scores + position * sizeof *table, table + c * (head->inputs + 1) + column, sizeof *table);
         }
     }
 }
 
-/* Scores of the rows of bits that the last hidden layer wrote. dots is used if the head has a table. */
-static void run_head(const kernels *table, const liam_network *net, const uint64_t *bits, size_t rows, int32_t *dots,
+/* Scores of the rows of bits that the last hidden layer wrote. numbers is room for the signs that a head of floats reads, or
+ * the products that are looked up. */
+static void run_head(const kernels *table, const liam_network *net, const uint64_t *bits, size_t rows, void *numbers,
                      char *scores, void *workspace) {
     const network_layer *head = &net->layers[net->hidden_layers];
     xnor_job job = job_of(net, net->hidden_layers, bits, rows, workspace);
     job.out_stride = head->outputs;
-    if (net->head_has_table) {
-        job.out = dots;
+    switch (net->head) {
+    case HEAD_FLOAT:
+        table->pack->to_f32(bits, rows, head->inputs, net->row_words, numbers, head->inputs);
+        run_floats(table, net, head, numbers, rows, scores);
+        break;
+    case HEAD_TABLE:
+        job.out = numbers;
         table->xnor->dot(&job);
-        look_up(head, at(net, head->first), dots, rows, scores);
-    } else {
+        look_up(head, at(net, head->first), numbers, rows, scores);
+        break;
+    case HEAD_SCALE:
         job.scale = at(net, head->first);
         job.bias = at(net, head->second);
         job.out = scores;
         table->xnor->scale(&job);
+        break;
     }
 }
 
-static void run_block(const kernels *table, const liam_network *net, const char *x, size_t rows, char *label,
-                      char *scores, void *scratch) {
-    const size_t block_words = net->block_rows * net->row_words;
-    uint64_t *bits = scratch;
-    uint64_t *next = bits + block_words;
-    int32_t *dots = (int32_t *)(void *)(next + block_words);
-    void *workspace = (char *)scratch + net->workspace;
+/* The first bits of some rows, from their features or from what the input layer makes of them. */
+static void encode(const kernels *table, const liam_network *net, const void *x, size_t rows, void *numbers,
+                   uint64_t *bits) {
     const encoder e = {
-        .features = net->features,
+        .features = net->has_input ? net->input.outputs : net->features,
         .words = net->input_words,
         .source = at(net, net->source),
         .thresholds = at(net, net->thresholds),
         .run = at(net, net->run),
     };
-    table->encode(&e, x, rows, bits, net->row_words);
+    if (net->has_input) run_floats(table, net, &net->input, x, rows, numbers);
+    table->encode(&e, net->has_input ? numbers : x, rows, bits, net->row_words);
+}
+
+static void run_block(const kernels *table, const liam_network *net, const char *x, size_t rows, char *label,
+                      char *scores, void *scratch) {
+    uint64_t *bits = scratch;
+    uint64_t *next = bits + net->block_rows * net->row_words;
+    void *numbers = (char *)scratch + net->numbers;
+    void *workspace = (char *)scratch + net->workspace;
+    encode(table, net, x, rows, numbers, bits);
 
     for (size_t index = 0; index < net->hidden_layers; index++) {
         xnor_job job = job_of(net, index, bits, rows, workspace);
@@ -94,7 +118,7 @@ static void run_block(const kernels *table, const liam_network *net, const char 
         bits = job.out;
     }
 
-    run_head(table, net, bits, rows, dots, scores, workspace);
+    run_head(table, net, bits, rows, numbers, scores, workspace);
     const size_t classes = net->layers[net->hidden_layers].outputs;
     for (size_t i = 0; i < rows; i++) {
         const int64_t best = argmax(scores + i * classes * sizeof(float), classes);
@@ -102,8 +126,9 @@ static void run_block(const kernels *table, const liam_network *net, const char 
     }
 }
 
-void liam_network_run_on(const kernels *table, const liam_network *net, const void *x, size_t rows, void *label,
-                         void *scores, void *scratch) {
+/* The whole run, with arguments that have been checked. */
+static void run_all(const kernels *table, const liam_network *net, const void *x, size_t rows, void *label, void *scores,
+                    void *scratch) {
     const size_t classes = net->layers[net->hidden_layers].outputs;
     for (size_t i = 0; i < rows; i += net->block_rows) {
         const size_t count = rows - i < net->block_rows ? rows - i : net->block_rows;
@@ -134,6 +159,8 @@ int liam_network_run(const liam_network *net, const void *x, size_t rows, void *
     if (x == NULL || label == NULL || scores == NULL || scratch == NULL) return LIAM_ERR_NULL;
     if (!is_aligned(scratch, LIAM_ALIGNMENT)) return LIAM_ERR_ALIGNMENT;
     if (scratch_bytes < needed) return LIAM_ERR_MEMORY;
-    liam_network_run_on(liam_active(), net, x, rows, label, scores, scratch);
+    const unsigned mode = float_mode_enter();
+    run_all(liam_active(), net, x, rows, label, scores, scratch);
+    float_mode_leave(mode);
     return LIAM_OK;
 }

@@ -16,8 +16,8 @@
  * returns what it was given. */
 typedef uint64_t self_test_fn(const kernels *table, uint64_t digest);
 
-self_test_fn liam_self_test_bits, liam_self_test_layers, liam_self_test_batch, liam_self_test_hadamard,
-    liam_self_test_search, liam_self_test_gf2;
+self_test_fn liam_self_test_bits, liam_self_test_layers, liam_self_test_batch, liam_self_test_linear,
+    liam_self_test_hadamard, liam_self_test_search, liam_self_test_gf2;
 
 /* Runs all of it: liam_self_test on a table. */
 int liam_self_test_on(const kernels *table, uint64_t *digest);

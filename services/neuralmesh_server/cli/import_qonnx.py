@@ -62,7 +62,7 @@ def _document(imported: Imported, target: Path) -> dict[str, object]:
     return {
         "file": str(target),
         "size_bytes": target.stat().st_size,
-        "features": imported.definition.encoding.features,
+        "features": imported.definition.features,
         "classes": imported.definition.classes,
         "head": imported.head,
         "layers": [

@@ -15,7 +15,7 @@ from neuralmesh_server.datasets.block import Block, Ragged, Rejected
 from neuralmesh_server.datasets.refusals import dataset_invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -83,12 +83,13 @@ def check(file: str, roles: Roles, types: Mapping[str, ColumnType]) -> int | Non
     return None if None in widths else sum(filter(None, widths))
 
 
-def block(roles: Roles, table: pa.Table, bad: Mapping[int, str]) -> Block:
+def block(roles: Roles, types: Mapping[str, ColumnType], table: pa.Table, bad: Mapping[int, str]) -> Block:
     """Return the rows of a table as a block.
 
     Args:
         roles: Columns by what they are for.
-        table: Holds at least these columns, of types that `check` has seen, and validated.
+        types: What the columns hold; `check` has seen them.
+        table: Holds at least these columns, validated.
         bad: Rows of the range that are not in the table, by their numbers, with the reason.
     """
     columns = {name: _plain(table.column(name)) for name in roles.columns}
@@ -107,7 +108,10 @@ def block(roles: Roles, table: pa.Table, bad: Mapping[int, str]) -> Block:
     rejected = [*bad.items(), *((int(places[row]), why) for row, why in wrong.items())]
     return Block(
         rows,
-        {name: _input([columns[part] for part in parts]) for name, parts in roles.inputs},
+        {
+            name: _input([columns[part] for part in parts], [types[part] for part in parts])
+            for name, parts in roles.inputs
+        },
         _mark(columns[roles.label]) if roles.label else None,
         _mark(columns[roles.id]) if roles.id else None,
         tuple(Rejected(row, why) for row, why in sorted(rejected)),
@@ -162,20 +166,19 @@ def _bad_text(array: pa.Array) -> dict[int, str]:
     return bad | dict.fromkeys(np.flatnonzero(zeros).tolist(), "the character U+0000")
 
 
-def _input(columns: list[pa.Array]) -> Array | Ragged:
-    if pa.types.is_list(columns[0].type) or pa.types.is_large_list(columns[0].type):
+def _input(columns: Sequence[pa.Array], types: Sequence[ColumnType]) -> Array | Ragged:
+    if types[0].row_shape is None:
         (column,) = columns
         lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
         return Ragged(lengths, _numpy(column.flatten())).slice(0, len(column))
-    return numbers.side_by_side([_dense(column) for column in columns])
+    return numbers.side_by_side([_dense(column, kind) for column, kind in zip(columns, types, strict=True)])
 
 
-def _dense(array: pa.Array) -> Array:
-    shape = [len(array)]
+def _dense(array: pa.Array, kind: ColumnType) -> Array:
+    rows = len(array)
     while pa.types.is_fixed_size_list(array.type):
-        shape.append(array.type.list_size)
         array = array.flatten()
-    return _numpy(array).reshape(shape)
+    return _numpy(array).reshape(rows, *(kind.row_shape or ()))
 
 
 def _mark(array: pa.Array) -> Array:

@@ -17,7 +17,7 @@ from neuralmesh_server.datasets.refusals import dataset_changed, dataset_invalid
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from neuralmesh_server.datasets.regular_file import Bytes, RegularFile
+    from neuralmesh_server.datasets.data_file import Bytes, DataFile
     from neuralmesh_server.errors import FailedPreconditionError
 
     Positions = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ class RecordIndex:
     end: int
 
 
-def index(file: RegularFile) -> RecordIndex:
+def index(file: DataFile) -> RecordIndex:
     """Return where the records of a file are.
 
     Raises:
@@ -83,7 +83,7 @@ def index(file: RegularFile) -> RecordIndex:
     return RecordIndex(count, np.concatenate(places)[: -(-count // STEP)], file.size)
 
 
-def read(file: RegularFile, records: RecordIndex, first: int, count: int) -> Records:
+def read(file: DataFile, records: RecordIndex, first: int, count: int) -> Records:
     """Return records by their numbers; raises DATASET_CHANGED where they are no longer there."""
     kept, beyond = first // STEP, -(-(first + count) // STEP)
     start = int(records.places[kept])
@@ -142,7 +142,7 @@ class _Chunk:
         inside_at_end: Its end is within quotes.
     """
 
-    def __init__(self, file: RegularFile, start: int, offset: int, *, inside: bool) -> None:
+    def __init__(self, file: DataFile, start: int, offset: int, *, inside: bool) -> None:
         size = min(CHUNK_BYTES, file.size - offset)
         before, behind = int(offset > start), int(offset + size < file.size)
         # Around the file there seem to be a line end and a comma: cells may begin and end there, and no CR may.
@@ -178,7 +178,7 @@ class _Chunk:
         return [(self._offset + int(places[wrong.argmax()]), why)] if wrong.any() else []
 
 
-def _invalid(file: RegularFile, record: int, why: str) -> FailedPreconditionError:
+def _invalid(file: DataFile, record: int, why: str) -> FailedPreconditionError:
     if record == 0:
-        return dataset_invalid(file.name, f"cannot be read: its header {why}")
+        return dataset_invalid(file.name, f"its header {why}")
     return dataset_invalid(file.name, why, row=record - 1)

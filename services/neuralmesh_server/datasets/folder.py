@@ -10,8 +10,9 @@ import os
 import stat
 from pathlib import Path
 
-from neuralmesh_server.datasets.formats import SUFFIXES, suffix
+from neuralmesh_server.datasets.formats import SUFFIXES, check_path, suffix
 from neuralmesh_server.datasets.refusals import data_invalid, dataset_changed, dataset_invalid
+from neuralmesh_server.datasets.regular_file import RegularFile
 
 MAX_FILES = 100_000
 
@@ -52,27 +53,17 @@ class Folder:
                 raise data_invalid(str(self._root), f"holds more than {MAX_FILES} files")
         return sorted(found, key=os.fsencode)
 
-    def locate(self, path: str) -> Path:
-        """Return where a file is.
-
-        Raises:
-            FailedPreconditionError: DATASET_INVALID for a path that does not stay within the folder, or is no data;
-                DATASET_CHANGED where links have come in between.
-        """
+    def open(self, path: str) -> RegularFile:
+        """Return an open file; see `roots.Root`."""
         if self._single:
             if path != self._root.name:
                 raise dataset_invalid(path, f"is not the file {self._root.name!r}")
-            return self._root
-        parts = path.split("/")
-        if any(part in {"", ".", ".."} or "\0" in part for part in parts) or suffix(path) not in SUFFIXES:
-            raise dataset_invalid(path, "is not the path of a file within a data set")
-        where = self._root.joinpath(*parts)
+            return RegularFile(self._root, path)
+        check_path(path)
+        where = self._root.joinpath(*path.split("/"))
         if Path(os.path.realpath(where)) != where:
             raise dataset_changed(path, "is reached over a symbolic link")
-        return where
-
-    def close(self) -> None:
-        """Do nothing: the files are where they were."""
+        return RegularFile(where, path)
 
     def _listed(self, prefix: str) -> tuple[list[str], list[str]]:
         """Return the folders and the data files in a folder, given and returned as paths that end in a slash."""

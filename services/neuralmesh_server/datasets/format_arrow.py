@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from neuralmesh_server.datasets import arrow_columns, roles
+from neuralmesh_server.datasets.data_file import stream
 from neuralmesh_server.datasets.refusals import dataset_invalid
-from neuralmesh_server.datasets.regular_file import RegularFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from neuralmesh_server.datasets.block import Block
+    from neuralmesh_server.datasets.data_file import DataFile
     from neuralmesh_server.datasets.roles import ColumnRoles, Roles
 
 
@@ -37,12 +37,12 @@ class TableFile:
 
     sequential = True
 
-    def __init__(self, path: Path, name: str) -> None:
-        parquet = PurePosixPath(name).suffix.lower() == ".parquet"
+    def __init__(self, file: DataFile) -> None:
+        parquet = PurePosixPath(file.name).suffix.lower() == ".parquet"
         with ExitStack() as stack:
-            self.file = stack.enter_context(RegularFile(path, name))
-            source = pa.PythonFile(stack.enter_context(self.file.stream()), mode="r")
-            with _refusing(name):
+            self.file = stack.enter_context(file)
+            source = pa.PythonFile(stack.enter_context(stream(file)), mode="r")
+            with _refusing(file.name):
                 self._groups: _Groups = _ParquetGroups(source) if parquet else _IpcGroups(source)
                 # Names that are no UTF-8 fail here, where the file can be named.
                 self._names = list(self._groups.schema.names)
@@ -66,7 +66,7 @@ class _ParquetGroups:
         self.rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        table = self._file.read_row_group(group, columns=list(columns))
+        table = self._file.read_row_group(group, columns=list(columns), use_threads=False)
         table.validate(full=True)
         return table
 
@@ -99,8 +99,10 @@ class _TableSelection:
         self._file = file
         self._groups = groups
         self._roles = chosen
-        types = {name: arrow_columns.column_type(file, name, groups.schema.field(name).type) for name in chosen.columns}
-        self.row_bytes = arrow_columns.check(file, chosen, types)
+        self._types = {
+            name: arrow_columns.column_type(file, name, groups.schema.field(name).type) for name in chosen.columns
+        }
+        self.row_bytes = arrow_columns.check(file, chosen, self._types)
         self._ends = np.cumsum(groups.rows)
         self._last: tuple[int, pa.Table] | None = None
 
@@ -111,7 +113,7 @@ class _TableSelection:
             tables = [self._group(group) for group in range(first, min(end, len(self._ends)))]
             before = int(self._ends[first]) - len(tables[0])
             table = pa.concat_tables(tables).slice(first_row - before, rows)
-            return arrow_columns.block(self._roles, table, {})
+            return arrow_columns.block(self._roles, self._types, table, {})
 
     def _group(self, group: int) -> pa.Table:
         if self._last is None or self._last[0] != group:

@@ -19,14 +19,13 @@ from pyarrow import csv as arrow_csv
 from neuralmesh_server.datasets import arrow_columns, csv_records, roles
 from neuralmesh_server.datasets.arrow_columns import ColumnType
 from neuralmesh_server.datasets.refusals import dataset_invalid
-from neuralmesh_server.datasets.regular_file import RegularFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from neuralmesh_server.datasets.block import Block
     from neuralmesh_server.datasets.csv_records import RecordIndex, Records
+    from neuralmesh_server.datasets.data_file import DataFile
     from neuralmesh_server.datasets.roles import ColumnRoles, Roles
 
 PIECE_ROWS = 1 << 16
@@ -43,12 +42,12 @@ class CsvFile:
 
     sequential = True
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, file: DataFile) -> None:
         with ExitStack() as stack:
-            self.file = stack.enter_context(RegularFile(path, name))
+            self.file = stack.enter_context(file)
             self._records = csv_records.index(self.file)
             if not self._records.count:
-                raise dataset_invalid(name, "is empty: it has no header")
+                raise dataset_invalid(file.name, "is empty: it has no header")
             self._names = self._header()
             stack.pop_all()
         self.rows = self._records.count - 1
@@ -71,7 +70,7 @@ class CsvFile:
 
 
 class _CsvSelection:
-    def __init__(self, file: RegularFile, records: RecordIndex, names: Sequence[str], chosen: Roles) -> None:
+    def __init__(self, file: DataFile, records: RecordIndex, names: Sequence[str], chosen: Roles) -> None:
         self._file = file
         self._records = records
         self._names = names
@@ -79,9 +78,8 @@ class _CsvSelection:
         inputs = dict.fromkeys([column for _, columns in chosen.inputs for column in columns])
         self._types = {name: pa.float64() if name in inputs else pa.binary() for name in chosen.columns}
         number, text = ColumnType(np.dtype(np.float64), ()), ColumnType(np.dtype("U"), ())
-        self.row_bytes = arrow_columns.check(
-            file.name, chosen, {name: number if name in inputs else text for name in chosen.columns}
-        )
+        self._holds = {name: number if name in inputs else text for name in chosen.columns}
+        self.row_bytes = arrow_columns.check(file.name, chosen, self._holds)
 
     def read(self, first_row: int, rows: int) -> Block:
         tables: list[pa.Table] = []
@@ -92,7 +90,7 @@ class _CsvSelection:
             table, wrong = self._parsed(records)
             tables.append(table)
             bad |= {first + row: why for row, why in wrong.items()}
-        return arrow_columns.block(self._roles, pa.concat_tables(tables), bad)
+        return arrow_columns.block(self._roles, self._holds, pa.concat_tables(tables), bad)
 
     def _parsed(self, records: Records) -> tuple[pa.Table, dict[int, str]]:
         """Return the rows that can be read, and what is wrong with the others."""

@@ -16,15 +16,14 @@ import numpy as np
 
 from neuralmesh_server.datasets import numbers, roles
 from neuralmesh_server.datasets.block import Block
+from neuralmesh_server.datasets.data_file import stream
 from neuralmesh_server.datasets.format_npy import StoredArray
 from neuralmesh_server.datasets.refusals import dataset_invalid
-from neuralmesh_server.datasets.regular_file import RegularFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from neuralmesh_server.datasets.regular_file import Bytes
+    from neuralmesh_server.datasets.data_file import Bytes, DataFile
     from neuralmesh_server.datasets.roles import ColumnRoles, Roles
     from neuralmesh_server.errors import FailedPreconditionError
 
@@ -41,9 +40,9 @@ _ENCRYPTED = 1
 class NpzFile:
     """An .npz file; see `formats.OpenFile`. All of its arrays have the same number of rows."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, file: DataFile) -> None:
         with ExitStack() as stack:
-            self.file = stack.enter_context(RegularFile(path, name))
+            self.file = stack.enter_context(file)
             self._arrays = self._opened()
             stack.pop_all()
         self.rows = next(iter(self._arrays.values())).rows
@@ -59,9 +58,9 @@ class NpzFile:
 
     def _opened(self) -> dict[str, StoredArray]:
         try:
-            with self.file.stream() as stream, zipfile.ZipFile(stream) as archive:
+            with stream(self.file) as content, zipfile.ZipFile(content) as archive:
                 arrays = self._members(archive)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
             raise self._invalid(f"is no archive of arrays: {error}") from error
         if not arrays:
             raise self._invalid("holds no array")
@@ -121,7 +120,7 @@ class NpzFile:
 
 
 class _Memory:
-    """An array that was unfolded; see `regular_file.Source`."""
+    """An array that was unfolded; see `data_file.Source`."""
 
     def __init__(self, name: str, data: bytes) -> None:
         self.name = name

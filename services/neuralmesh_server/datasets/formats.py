@@ -13,10 +13,9 @@ from neuralmesh_server.datasets.refusals import dataset_invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from neuralmesh_server.datasets.block import Block
-    from neuralmesh_server.datasets.regular_file import RegularFile
+    from neuralmesh_server.datasets.data_file import DataFile
     from neuralmesh_server.datasets.roles import ColumnRoles
 
 
@@ -42,7 +41,7 @@ class OpenFile(Protocol):
         file: The file.
     """
 
-    file: RegularFile
+    file: DataFile
     rows: int
     sequential: bool
 
@@ -53,7 +52,7 @@ class OpenFile(Protocol):
         """Let go of the file; selections are of no use afterwards."""
 
 
-_FORMATS: Mapping[str, Callable[[Path, str], OpenFile]] = {
+_FORMATS: Mapping[str, Callable[[DataFile], OpenFile]] = {
     ".npy": NpyFile,
     ".npz": NpzFile,
     ".parquet": TableFile,
@@ -66,22 +65,22 @@ SUFFIXES = frozenset(_FORMATS)
 """Suffixes of data files in small letters; capitals do not matter."""
 
 
-def open_file(path: Path, name: str) -> OpenFile:
-    """Return an open file.
-
-    Args:
-        path: Where it is.
-        name: Its path within the data set, which says its format and stands in messages.
+def open_file(file: DataFile) -> OpenFile:
+    """Return a file by its structure, in the format that its name says; it is closed with it, or at once if refused.
 
     Raises:
         FailedPreconditionError: DATASET_INVALID where it is not what its suffix says, DATASET_CHANGED where it is gone.
     """
-    kind = _FORMATS.get(suffix(name))
-    if kind is None:
-        raise dataset_invalid(name, f"has none of the suffixes {', '.join(sorted(SUFFIXES))}")
-    return kind(path, name)
+    return _FORMATS[suffix(file.name)](file)
 
 
 def suffix(name: str) -> str:
     """Return the suffix of a file's name in small letters."""
     return PurePosixPath(name).suffix.lower()
+
+
+def check_path(path: str) -> None:
+    """Raise DATASET_INVALID for a path that does not stay within a data set, or has no known suffix."""
+    parts = path.split("/")
+    if any(part in {"", ".", ".."} or "\0" in part for part in parts) or suffix(path) not in SUFFIXES:
+        raise dataset_invalid(path, "is not the path of a file within a data set")

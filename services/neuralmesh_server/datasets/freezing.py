@@ -9,20 +9,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from neuralmesh_server.datasets.block import InputHasher
 from neuralmesh_server.datasets.formats import open_file
 from neuralmesh_server.datasets.refusals import data_invalid, dataset_changed
-from neuralmesh_server.datasets.regular_file import RegularFile
 from neuralmesh_server.datasets.roots import open_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from neuralmesh_server.datasets.regular_file import FileState
+    from neuralmesh_server.datasets.data_file import DataFile, FileState
     from neuralmesh_server.datasets.roles import ColumnRoles
 
 Progress: TypeAlias = "Callable[[int, int], None]"
@@ -33,8 +32,6 @@ WINDOW_BYTES = 8 << 20
 
 SPAN_BYTES = 64 << 20
 """What one thread takes of a file that several may read."""
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ class FrozenData:
 
 
 class DataSet:
-    """A data set that is about to be frozen. Close it, or use it in a `with` statement.
+    """A data set that is about to be frozen.
 
     Args:
         root: Folder, file or s3:// address of the data.
@@ -111,14 +108,6 @@ class DataSet:
             raise data_invalid(root, "holds no rows")
         self._meter = _Meter(2 * sum(file.size for file in self.files), progress)
 
-    def __enter__(self) -> Self:
-        """Return the data set."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
-
     def freeze(self, rows_per_range: int) -> FrozenData:
         """Return the digests of all files, and of all ranges of so many rows; the last of a file may have fewer.
 
@@ -143,22 +132,18 @@ class DataSet:
         ]
         return FrozenData(tuple(files), tuple(ranges))
 
-    def close(self) -> None:
-        """Let go of it."""
-        self._root.close()
-
     def _survey(self, path: str) -> SurveyedFile:
-        with closing(open_file(self._root.locate(path), path)) as file:
+        with closing(open_file(self._root.open(path))) as file:
             row_bytes = file.select(self._columns).row_bytes or -(-file.file.size // max(file.rows, 1))
             return SurveyedFile(path, file.file.size, file.rows, row_bytes, file.sequential, file.file.state)
 
     def _file_digest(self, surveyed: SurveyedFile) -> str:
         hasher = hashlib.sha256()
-        with RegularFile(self._root.locate(surveyed.path), surveyed.path) as file:
+        with self._root.open(surveyed.path) as file:
             _check_state(file, surveyed)
-            chunk = np.empty(_CHUNK_BYTES, np.uint8)
-            for offset in range(0, file.size, _CHUNK_BYTES):
-                piece = chunk[: min(_CHUNK_BYTES, file.size - offset)]
+            chunk = np.empty(file.chunk_bytes, np.uint8)
+            for offset in range(0, file.size, file.chunk_bytes):
+                piece = chunk[: min(file.chunk_bytes, file.size - offset)]
                 file.read_into(piece, offset)
                 hasher.update(piece.data)
                 self._meter.add(len(piece))
@@ -169,7 +154,7 @@ class DataSet:
         hasher = InputHasher()
         digests: list[str] = []
         step = rows_per_range * max(1, WINDOW_BYTES // (rows_per_range * surveyed.row_bytes))
-        with closing(open_file(self._root.locate(surveyed.path), surveyed.path)) as file:
+        with closing(open_file(self._root.open(surveyed.path))) as file:
             _check_state(file.file, surveyed)
             selection = file.select(self._columns)
             for start in range(first, end, step):
@@ -210,6 +195,6 @@ def _spans(file: SurveyedFile, rows_per_range: int) -> list[tuple[int, int]]:
     return [(first, min(first + step, file.rows)) for first in range(0, file.rows, max(step, 1))]
 
 
-def _check_state(file: RegularFile, surveyed: SurveyedFile) -> None:
+def _check_state(file: DataFile, surveyed: SurveyedFile) -> None:
     if not file.same() or file.state != surveyed.state:
         raise dataset_changed(surveyed.path, "was written to while the plan was made")

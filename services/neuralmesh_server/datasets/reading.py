@@ -72,7 +72,6 @@ class Reader:
         """Let go of all files."""
         while self._open:
             self._open.popitem()[1].file.close()
-        self._root.close()
 
     def _kept(self, path: str) -> _Kept:
         kept = self._open.pop(path, None)
@@ -82,7 +81,7 @@ class Reader:
         if kept is None:
             while len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].file.close()
-            file = open_file(self._root.locate(path), path)
+            file = open_file(self._root.open(path))
             with ExitStack() as stack:
                 stack.callback(file.close)
                 kept = _Kept(file, file.select(self._columns))

@@ -1,4 +1,4 @@
-"""A file that is read by position, copying what is read.
+"""A file in the file system.
 
 Nothing is mapped into memory: what was hashed must be what is computed with, also while somebody writes to the file,
 and a file that is cut short must not end the process with SIGBUS.
@@ -6,10 +6,9 @@ and a file that is cut short must not end the process with SIGBUS.
 
 from __future__ import annotations
 
-import io
 import os
 import stat
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -18,51 +17,27 @@ from neuralmesh_server.datasets.refusals import dataset_changed, dataset_invalid
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
-    from _typeshed import WriteableBuffer
-
-    FileState: TypeAlias = tuple[int, int, int, int, int]
-    Bytes: TypeAlias = npt.NDArray[np.uint8]
+    from neuralmesh_server.datasets.data_file import Bytes, FileState
 
 LARGEST_READ = 1 << 30
 """Linux reads at most 2 GiB at once."""
 
 
-class Source(Protocol):
-    """Bytes by position.
-
-    Attributes:
-        name: Path of their file within the data set.
-    """
-
-    name: str
-
-    def read(self, offset: int, size: int) -> Bytes:
-        """Return bytes that nobody else holds."""
-
-    def read_into(self, array: Bytes, offset: int) -> None:
-        """Fill a contiguous array."""
-
-
 class RegularFile:
-    """An open file.
+    """An open file; see `data_file.DataFile`.
 
     Args:
         path: Where it is; links are not followed.
-        name: Its path within the data set, for messages.
-
-    Attributes:
-        path: As given.
-        name: As given.
-        size: Its bytes when it was opened.
-        state: Its identity, size and times when it was opened.
+        name: Its path within the data set.
 
     Raises:
         FailedPreconditionError: DATASET_CHANGED where it is not there, DATASET_INVALID where it cannot be opened.
     """
 
+    chunk_bytes = 1 << 20
+
     def __init__(self, path: Path, name: str) -> None:
-        self.path = path
+        self._path = path
         self.name = name
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -88,7 +63,7 @@ class RegularFile:
     def same(self) -> bool:
         """Say whether the file that is open is still the one at the path, untouched as far as its times tell."""
         try:
-            return _state(self.path.lstat()) == self.state == _state(os.fstat(self._descriptor))
+            return _state(self._path.lstat()) == self.state == _state(os.fstat(self._descriptor))
         except OSError:
             return False
 
@@ -110,40 +85,9 @@ class RegularFile:
         self.read_into(array, offset)
         return array
 
-    def stream(self) -> io.BufferedReader:
-        """Return a stream with a position of its own, of no use once the file is closed."""
-        return io.BufferedReader(_Stream(self), 1 << 16)
-
     def close(self) -> None:
         """Close it; once."""
         os.close(self._descriptor)
-
-
-class _Stream(io.RawIOBase):
-    def __init__(self, file: RegularFile) -> None:
-        super().__init__()
-        self._file = file
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size}[whence]
-        if start + offset < 0:
-            raise ValueError(f"{start + offset} lies before the file")
-        self._position = start + offset
-        return self._position
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        array = np.frombuffer(memoryview(buffer), np.uint8)
-        count = max(0, min(len(array), self._file.size - self._position))
-        self._file.read_into(array[:count], self._position)
-        self._position += count
-        return count
 
 
 def _state(said: os.stat_result) -> FileState:

@@ -74,10 +74,13 @@ def _resolved(file: str, names: Sequence[str], wanted: ColumnRoles, of_rest: _Re
     if len(known) < len(names):
         twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise dataset_invalid(file, f"has two columns {twice!r}")
-    asked = [*(column for _, columns in wanted.inputs for column in columns), wanted.label, wanted.id]
-    for column in filter(None, asked):
+    named = [column for _, columns in wanted.inputs for column in columns]
+    for column in filter(None, (*named, wanted.label, wanted.id)):
         if column not in known:
             raise dataset_invalid(file, f"has no column {column!r}; it has {_listed(names)}")
+    for column in filter(None, (wanted.label, wanted.id)):
+        if column in named:
+            raise dataset_invalid(file, f"column {column!r} cannot be an input and a label or an id as well")
     inputs = wanted.inputs or of_rest([name for name in names if name not in {wanted.label, wanted.id}])
     if not any(columns for _, columns in inputs):
         raise dataset_invalid(file, f"has no column for an input; it has {_listed(names)}")

@@ -18,9 +18,11 @@ from neuralmesh_server.errors import (
     AbortedError,
     NeuralMeshError,
     NotFoundError,
+    UnavailableError,
 )
 from neuralmesh_server.labor import reports, verdicts
 from neuralmesh_server.labor.dispatcher import Dispatcher
+from neuralmesh_server.labor.exposition import Moment
 from neuralmesh_server.labor.intake import Intake
 from neuralmesh_server.labor.journal import Journal, not_found
 from neuralmesh_server.labor.leases import LeaseTable
@@ -40,12 +42,13 @@ from neuralmesh_server.labor.timing import Timing
 from neuralmesh_server.labor.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from neuralmesh_server.canonical import Fact
     from neuralmesh_server.labor.desk import Lease, WorkerCard
     from neuralmesh_server.labor.leases import Hold
+    from neuralmesh_server.labor.plan import Plan
     from neuralmesh_server.labor.records import Alarm, Job, Submission
     from neuralmesh_server.labor.roster import Present
     from neuralmesh_server.labor.schedule import Epoch
@@ -85,13 +88,12 @@ class Coordinator:
         self._wall = wall
         self._work = asyncio.Event()
         self._closed = False
-        self._ticking: asyncio.Task[None] | None = None
         self.lease_seconds = self._timing.lease_seconds
         self.journal = Journal(store)
         self.roster = Roster()
 
-    async def start(self, *, tick: bool = True) -> None:
-        """Count this start, and take up the jobs that ran. Without `tick`, the caller calls `tick` itself."""
+    async def start(self) -> None:
+        """Count this start, and take up the jobs that ran. Somebody has to `run` it, or call `tick`."""
         generation = await self._store.write(lambda ledger: ledger.next_generation())
         self.leases = LeaseTable(generation)
         for worker in await self._store.read(lambda view: view.workers()):
@@ -118,19 +120,26 @@ class Coordinator:
         )
         self._watchdog = Watchdog(self.dispatcher, self.leases, self.roster, self._timing)
         await self._lifecycle.resume()
-        if tick:
-            self._ticking = asyncio.create_task(self._tick_on())
+
+    async def run(self) -> None:
+        """Look at the time until cancelled."""
+        while True:
+            await asyncio.sleep(self._timing.tick_seconds)
+            try:
+                await self.tick()
+            except NeuralMeshError as error:  # no space, as a rule: the next tick tries again
+                log.warning("tick_failed", reason=error.reason, message=error.message)
+
+    def close(self) -> None:
+        """Hand out nothing more, and end watches and calls that wait for work."""
+        self._closed = True
+        self.journal.close()
+        self._wake()
 
     async def stop(self) -> None:
-        """Hand out nothing more, and finish what is being stored. Jobs go on with the next start."""
-        self._closed = True
-        self._wake()
-        if self._ticking is not None:
-            self._ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticking
+        """Close, and finish what is being stored. Jobs go on with the next start."""
+        self.close()
         await self._lifecycle.settled()
-        self.journal.close()
 
     # Jobs
 
@@ -143,6 +152,11 @@ class Coordinator:
         job = await self._lifecycle.submit(wish)
         self._wake()
         return await self.get(job.job)
+
+    async def cached(self, plan: Plan) -> list[int]:
+        """Return the shards of a plan whose results are in the cache, ascending."""
+        actions = await self._shelf.call(lambda: list(plan.actions()))
+        return [shard for shard, _ in await self._lifecycle.usable("", actions)]
 
     async def get(self, job: str) -> JobView:
         """Return a job. Raises JOB_NOT_FOUND."""
@@ -212,7 +226,9 @@ class Coordinator:
                 self._refuse_quarantined(worker.name)
                 work = self._work
                 await self._place()
-                if self._closed or self.roster.get(worker.name) is not present:
+                if self._closed:
+                    raise UnavailableError("NOT_SERVING", "the labor service is stopping")
+                if self.roster.get(worker.name) is not present:
                     return []
                 leases = self.dispatcher.pick(present, limit, self._clock())
                 left = ends - asyncio.get_running_loop().time()
@@ -253,6 +269,11 @@ class Coordinator:
         """See Desk."""
         self._refuse_quarantined(worker.name)
         await self._shelf.put_file(digest, path)
+
+    async def store_pieces(self, worker: WorkerCard, digest: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+        """Store the bytes of an output as they come. Raises DIGEST_MISMATCH."""
+        self._refuse_quarantined(worker.name)
+        await self._shelf.put_pieces(digest, size, pieces)
 
     async def complete(self, worker: WorkerCard, token: int, result: bytes, seconds: float) -> None:
         """See Desk.
@@ -320,19 +341,27 @@ class Coordinator:
         """Wait until no job is being ended."""
         await self._lifecycle.settled()
 
-    async def _tick_on(self) -> None:
-        while True:
-            await asyncio.sleep(self._timing.tick_seconds)
-            try:
-                await self.tick()
-            except NeuralMeshError as error:  # no space, as a rule: the next tick tries again
-                log.exception("tick_failed", reason=error.reason, message=error.message)
+    def moment(self, jobs: Mapping[str, int], alarms: int) -> Moment:
+        """Return what operators are shown; jobs by state and alarms are what the store counts."""
+        return Moment(
+            figures=self.dispatcher.figures,
+            jobs=jobs,
+            alarms=alarms,
+            held=len(self.leases),
+            waiting=sum(run.board.waiting for run in self.dispatcher),
+            workers=len(self.roster),
+            quarantined=len(self.roster.quarantined),
+        )
 
     # What these have in common
 
     async def _enter(self, worker: WorkerCard) -> Present:
         """Note that a worker is there, in the store where it is new."""
         self._refuse_quarantined(worker.name)
+        if self.roster.is_replaced(worker):
+            raise AbortedError(
+                "LEASE_LOST", f"another process has taken over the name of worker {worker.name!r}", worker=worker.name
+            )
         before = self.roster.get(worker.name)
         if before is None or before.card != worker:
             now_ms = int(self._wall() * 1000)

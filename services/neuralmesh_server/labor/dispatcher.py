@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.labor.desk import Lease
+from neuralmesh_server.labor.figures import Figures
 from neuralmesh_server.labor.leases import Hold
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Dispatcher:
         leases: The leases.
         roster: The workers.
         lease_seconds: How long a lease holds without being renewed.
+
+    Attributes:
+        figures: Counts for operators.
     """
 
     def __init__(self, leases: LeaseTable, roster: Roster, lease_seconds: float) -> None:
@@ -37,6 +41,7 @@ class Dispatcher:
         self._seconds = lease_seconds
         self._runs: dict[str, Run] = {}
         self._order: list[Run] = []
+        self.figures = Figures()
 
     def get(self, job: str) -> Run | None:
         """Return a job that runs."""
@@ -105,6 +110,7 @@ class Dispatcher:
             unverified=run.unverified,
         )
         self._leases.grant(hold)
+        self.figures.leases += 1
         run.held(hold)
         said = run.plan.shards[shard]
         return Lease(
@@ -122,6 +128,7 @@ class Dispatcher:
         """Give the work of leases to others. With `counts` the loss of its worker counts against each shard."""
         for hold in holds:
             self._leases.lose(hold)
+            self.figures.lost += 1
             run = self._runs.get(hold.job)
             if run is None:
                 continue
@@ -136,6 +143,7 @@ class Dispatcher:
     def fail(self, hold: Hold, reason: str, message: str, *, retryable: bool) -> None:
         """Give a shard back that its worker could not run."""
         self._leases.release(hold)
+        self.figures.failures += 1
         run = self._runs.get(hold.job)
         if run is None:
             return
@@ -150,6 +158,8 @@ class Dispatcher:
     def complete(self, hold: Hold | None, claim: Claim, outcome: Outcome, now: float) -> None:
         """Apply what a result changed in the store. `hold` is None where it came too late."""
         run = self._runs.get(claim.job)
+        self.figures.computed += outcome.taken and (hold is None or not hold.again)
+        self.figures.confirmed += outcome.times > 1
         if hold is not None:
             self._leases.release(hold)
             if run is not None:

@@ -90,7 +90,7 @@ class Lifecycle:
                 made = await self._plan(job)
                 await self._begin(job, made, last.progress if last else Progress(), "taken up again", lookup=False)
             except NeuralMeshError as error:
-                log.exception("job_not_resumed", job=job.job, reason=error.reason, message=error.message)
+                log.warning("job_not_resumed", job=job.job, reason=error.reason, message=error.message)
                 await self._end(
                     job, FAILED, last.progress if last else Progress(), Problem(error.reason, error.message)
                 )
@@ -187,7 +187,7 @@ class Lifecycle:
     async def _begin(self, job: Job, made: Plan, floor: Progress, message: str, *, lookup: bool) -> Job:
         """Store a job and the results that it has already, then hand out the rest."""
         run = await self._shelf.call(lambda: Run(job, made, floor, self._clock()))
-        usable = await self._usable(job.job, run.actions) if lookup else []
+        usable = await self.usable(job.job, run.actions) if lookup else []
 
         def change(ledger: Ledger) -> tuple[Job, list[ShardResult], dict[str, frozenset[str]]]:
             ledger.add_recipe(run.recipe, canonical.encode(made.recipe.fact()))
@@ -207,12 +207,13 @@ class Lifecycle:
         await self._shelf.call(lambda: _restore(run, results, disputed, epoch))
         await self.note(run, message)
         self._journal.unsaved.pop(job.job, None)
+        self._dispatcher.figures.cached += len(usable)
         self._dispatcher.add(run)
         self.check(run)
         return stored
 
-    async def _usable(self, job: str, actions: Sequence[str]) -> list[tuple[int, str]]:
-        """Return shards without a result whose actions have one in the cache, with all its bytes."""
+    async def usable(self, job: str, actions: Sequence[str]) -> list[tuple[int, str]]:
+        """Return (shard, action) that have a result in the cache, with all its bytes, and none in a job."""
 
         def look(view: View) -> tuple[dict[str, Entry], set[int]]:
             return view.entries(actions), {result.shard for result in view.shard_results(job)}

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from neuralmesh_server import datasets
 from neuralmesh_server.errors import InvalidArgumentError
 from neuralmesh_server.labor import plan as plans
 from neuralmesh_server.labor import spec as specs
 from neuralmesh_server.labor.plan import Columns, DataFile, Plan, Recipe, Shard
+from neuralmesh_server.writers import writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +38,6 @@ MAX_SHARDS = 1_000_000
 
 MICRO_BATCH = 64
 """Rows of a batch, where answers depend on it and the wish leaves it open."""
-
-SAFETENSORS_WRITER = "neuralmesh safetensors 1"
-"""Names how outputs are laid out in safetensors; counts up when that changes."""
 
 
 def plan(
@@ -67,15 +63,15 @@ def plan(
     if len(versions) != wanted:
         raise ValueError(f"a job of kind {spec.kind!r} has {wanted} versions; {len(versions)} are given")
     recipe = recipe_of(spec, versions)
-    with datasets.DataSet(root, recipe.columns, threads=threads, progress=progress) as data:
-        rows = _rows_per_shard(spec, data)
-        frozen = data.freeze(rows)
-        return Plan(
-            recipe=recipe,
-            files=tuple(DataFile(file.path, file.size, file.digest, file.rows) for file in frozen.files),
-            rows_per_shard=rows,
-            shards=tuple(_shards(data, frozen, rows)),
-        )
+    data = datasets.DataSet(root, recipe.columns, threads=threads, progress=progress)
+    rows = _rows_per_shard(spec, data)
+    frozen = data.freeze(rows)
+    return Plan(
+        recipe=recipe,
+        files=tuple(DataFile(file.path, file.size, file.digest, file.rows) for file in frozen.files),
+        rows_per_shard=rows,
+        shards=tuple(_shards(data, frozen, rows)),
+    )
 
 
 def recipe_of(spec: JobSpec, versions: Sequence[VersionPin]) -> Recipe:
@@ -92,11 +88,6 @@ def recipe_of(spec: JobSpec, versions: Sequence[VersionPin]) -> Recipe:
         bad_rows=spec.bad_rows,
         micro_batch=0 if exact else spec.micro_batch or MICRO_BATCH,
     )
-
-
-def writer(output_format: str) -> str:
-    """Return what writes a format, with its version, since that determines the bytes of the files."""
-    return SAFETENSORS_WRITER if output_format == plans.SAFETENSORS else f"pyarrow {pa.__version__}"
 
 
 def default_rows(row_bytes: int) -> int:

@@ -36,23 +36,6 @@ def report(kind: str, counted: Iterable[Fact]) -> Fact:
     return None
 
 
-def figures(said: Any) -> dict[str, str]:
-    """Return the headline figures of a report, as they are recorded with a version."""
-    found = {"rows": str(said["rows"])}
-    if said["kind"] == plan.EVALUATE:
-        calibration = said["calibration"] or {}
-        ratios = {
-            "accuracy": said["accuracy"],
-            "macro_f1": said["macro"]["f1"],
-            "macro_precision": said["macro"]["precision"],
-            "macro_recall": said["macro"]["recall"],
-            "expected_calibration_error": calibration.get("expected_error"),
-        }
-    else:
-        ratios = {"agreement": said["agreement"], "identical": said["identical"]}
-    return found | {name: ratio for name, ratio in ratios.items() if ratio is not None}
-
-
 def decimal(value: Fraction) -> str:
     """Return a number as a decimal of at most 12 places, rounded half to even."""
     scaled = round(value * 10**PLACES)

@@ -77,11 +77,11 @@ class View(Protocol):
     def disputes_of(self, worker: str) -> list[str]:
         """Return the actions with a vote of a worker."""
 
-    def actions_of_input(self, input_digest: str, rows: int) -> list[tuple[str, str]]:
-        """Return (action, digest of the recipe) of the results that these rows have, by any recipe."""
+    def actions_of_input(self, input_digest: str) -> list[tuple[str, str, int]]:
+        """Return (action, digest of the recipe, rows) of the results that some rows have, by any recipe."""
 
     def actions_of_recipe(self, recipe: str, limit: int) -> list[tuple[str, str, int]]:
-        """Return (action, digest of the input, rows) of results that a recipe has."""
+        """Return (action, digest of the input, rows) of results of a recipe, the first for each number of rows."""
 
     def recipe(self, digest: str) -> bytes | None:
         """Return the canonical bytes of a recipe that has results."""

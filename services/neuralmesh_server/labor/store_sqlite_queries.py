@@ -130,14 +130,17 @@ class SqliteView:
         query = "SELECT DISTINCT action FROM votes WHERE worker = ? ORDER BY action"
         return [action for (action,) in self._all(query, worker)]
 
-    def actions_of_input(self, input_digest: str, rows: int) -> list[tuple[str, str]]:
+    def actions_of_input(self, input_digest: str) -> list[tuple[str, str, int]]:
         """See View."""
-        query = "SELECT action, recipe FROM action_cache WHERE input = ? AND rows = ? AND disputed = 0 ORDER BY action"
-        return self._all(query, input_digest, rows)
+        query = "SELECT action, recipe, rows FROM action_cache WHERE input = ? AND disputed = 0 ORDER BY action"
+        return self._all(query, input_digest)
 
     def actions_of_recipe(self, recipe: str, limit: int) -> list[tuple[str, str, int]]:
         """See View."""
-        query = "SELECT action, input, rows FROM action_cache WHERE recipe = ? AND disputed = 0 ORDER BY action LIMIT ?"
+        query = (  # of a bare column beside min(), SQLite gives the value of the row that has the minimum
+            "SELECT min(action), input, rows FROM action_cache WHERE recipe = ? AND disputed = 0"
+            " GROUP BY rows ORDER BY rows LIMIT ?"
+        )
         return self._all(query, recipe, limit)
 
     def recipe(self, digest: str) -> bytes | None:

@@ -118,6 +118,26 @@ async def test_a_refusal_that_comes_late_asks_for_the_whole_at_once(world):
     assert world.fleet.node("edge-1").converged
 
 
+async def test_a_refusal_that_is_said_again_asks_for_nothing_more(world):
+    """A state that a node refuses is offered once more, and not with every heartbeat at which it refuses it."""
+    world.hub.heartbeat_seconds = 0.01
+    await world.join("edge-1")
+    session = world.sessions["edge-1"]
+    steps = session.steps()
+    first = await anext(steps)
+    session.report(refused(first))
+    again = await anext(steps)
+    assert (again.whole, again.state_digest) == (True, first.state_digest)
+    for _ in range(3):
+        session.report(refused(first))
+        assert not (await anext(steps)).whole
+    await world.promote(2, None)
+    step = await anext(steps)
+    assert [state.model.name for state in step.models] == ["digits"]
+    session.report(refused(step))
+    assert (await anext(steps)).whole, "another refusal is another one"
+
+
 async def test_a_node_that_holds_something_else_gets_the_whole_with_the_next_change(world):
     """A node that says it applied another state than it was sent is not sent changes of that state."""
     await world.join("edge-1")

@@ -1,7 +1,8 @@
-"""How jobs end, as the errors of the client."""
+"""How jobs end: as errors of the client, or with figures that are recorded beside the version."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from neuralmesh.exceptions import CancelledError, DataLossError, FailedPreconditionError
@@ -26,3 +27,28 @@ def failure(job: pb.Job) -> NeuralMeshError | None:
         return CancelledError("JOB_ENDED", f"{job.name} was cancelled", {"job": job.name})
     kind = DataLossError if job.error.reason == "NONDETERMINISTIC" else FailedPreconditionError
     return kind(job.error.reason or "JOB_ENDED", job.error.message or f"{job.name} failed", {"job": job.name})
+
+
+CHECKS = {"evaluate": "evaluation", "compare": "comparison"}
+"""Kinds of checks by the kinds of reports."""
+
+
+def check(job: pb.Job) -> tuple[str, dict[str, str]] | None:
+    """Return the kind and the figures of the check that a committed job's report makes; None where it has none."""
+    if not job.report:
+        return None
+    said = json.loads(job.report)
+    figures: dict[str, str | None] = {"rows": str(said["rows"]), "dataset": job.plan.dataset_digest}
+    if said["kind"] == "evaluate":
+        figures["accuracy"] = said["accuracy"]
+        figures |= {f"macro_{name}": said["macro"][name] for name in ("precision", "recall", "f1")}
+        figures["calibration_error"] = (said["calibration"] or {}).get("expected_error")
+    else:
+        figures |= {"baseline": job.plan.baseline, "identical": said["identical"], "agreement": said["agreement"]}
+    return CHECKS[said["kind"]], {name: value for name, value in figures.items() if value is not None}
+
+
+def version(job: pb.Job) -> tuple[str, str]:
+    """Return the model and the number of the version that a planned job runs."""
+    _, model, _, number = job.plan.version.split("/")
+    return model, number

@@ -156,7 +156,7 @@ class EdgeFollower:
         highest = self._highest()
         if step.revision < highest:
             raise RefusedError(step.revision, f"this node has applied revision {highest}")
-        before, started = self._replica.revision, time.perf_counter_ns()
+        before, started, worked = self._replica.revision, time.perf_counter_ns(), time.thread_time_ns()
         try:
             if step.changes or self._need_whole:
                 self._apply(step)
@@ -170,7 +170,12 @@ class EdgeFollower:
         if step.changes:
             self._on_changed()
             # What was held already answers from here on.
-            log.info("state_taken", revision=step.revision, microseconds=(time.perf_counter_ns() - started) // 1000)
+            log.info(
+                "state_taken",
+                revision=step.revision,
+                microseconds=(time.perf_counter_ns() - started) // 1000,
+                cpu_microseconds=(time.thread_time_ns() - worked) // 1000,
+            )
         elif self._replica.revision != before:
             self._on_advanced()
 

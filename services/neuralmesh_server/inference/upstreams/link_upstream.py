@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from liam_core import unary
 from neuralmesh import TlsFiles, oip
-from neuralmesh.exceptions import error_info
 from neuralmesh_server.inference.backends.backend import LoadError
 from neuralmesh_server.inference.request import HOPS_KEY
 from neuralmesh_server.inference.upstreams import convert_upstream
+from neuralmesh_server.inference.upstreams.convert_status import upstream_error
 from neuralmesh_server.inference.upstreams.descriptor import TLS_MESH, TLS_SYSTEM
-from neuralmesh_server.inference.upstreams.link import UpstreamError
-from neuralmesh_server.runtime.status import PUSHBACK_KEY
+from neuralmesh_server.inference.upstreams.link_direct import CONNECT_SECONDS, DirectUpstream
 from neuralmesh_server.runtime.transport import MAX_MESSAGE_BYTES
 from neuralmesh_server.settings import Endpoint, SettingsError
 
 if TYPE_CHECKING:
-    from neuralmesh_server.inference.upstreams.link import Description, Forward, Passing, Reply, Target
+    from neuralmesh_server.inference.upstreams.link import (
+        Description,
+        Forward,
+        Passing,
+        Reply,
+        Target,
+        UpstreamError,
+        UpwardLink,
+    )
     from neuralmesh_server.settings import TlsSettings, UpstreamCredentials
 
-CONNECT_SECONDS = 2.0
-"""Longest wait for a connection to a node further up, where the call itself may take longer."""
-
-_PUSHBACK_DIGITS = 9
 _SERVICE = oip.SERVICE.full_name
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -60,8 +64,10 @@ def connect(target: Target, credentials: UpstreamCredentials | None, tls: TlsSet
     return GrpcUpstream(target.address, secrets, credentials.token if credentials else "")
 
 
-def connect_upward(address: Endpoint, tls: TlsSettings | None, token: str) -> GrpcUpstream:
+def connect_upward(address: Endpoint, tls: TlsSettings | None, token: str, *, direct: bool = True) -> UpwardLink:
     """Return the link to the node further up, with what this node's own calls carry; nothing is sent before it is used.
+
+    Plain text goes through the kernel's own client where `direct` permits it and there is one, all else through grpcio.
 
     Raises:
         SettingsError: A PEM file cannot be read, or the token would go through a network in plain text.
@@ -72,6 +78,8 @@ def connect_upward(address: Endpoint, tls: TlsSettings | None, token: str) -> Gr
         secrets = None if tls is None or address.path else _mesh_credentials(tls)
     except OSError as error:
         raise SettingsError(f"{error.filename} cannot be read: {error.strerror}") from error
+    if direct and secrets is None and unary.AVAILABLE:
+        return DirectUpstream(address, token)
     return GrpcUpstream(str(address), secrets, token)
 
 
@@ -159,17 +167,4 @@ class GrpcUpstream:
 
 
 def _upstream_error(error: grpc.aio.AioRpcError, *, sent: bool) -> UpstreamError:
-    trailers = error.trailing_metadata() or ()
-    info = error_info(trailers)
-    return UpstreamError(
-        error.code().name,
-        error.details() or "no reason given",
-        reason=info.reason if info else "",
-        sent=sent,
-        retry_seconds=next((_seconds(str(value)) for key, value in trailers if key == PUSHBACK_KEY), None),
-    )
-
-
-def _seconds(pushback: str) -> float | None:
-    # A negative number says "not at all", which is said by the lack of a hint as well.
-    return int(pushback) / 1000 if pushback.isdecimal() and len(pushback) < _PUSHBACK_DIGITS else None
+    return upstream_error(error.code().name, error.details() or "", tuple(error.trailing_metadata() or ()), sent=sent)

@@ -38,7 +38,7 @@ class Upward:
         self.hedging: Hedging | None = None
         if settings.upstream is None:
             return
-        link = connect_upward(settings.upstream, settings.server.tls, settings.token)
+        link = connect_upward(settings.upstream, settings.server.tls, settings.token, direct=settings.direct)
         self.forwarding = Forwarding(
             link=link, label=str(settings.upstream), counts=self.counts, digest_of=self._digest_of
         )

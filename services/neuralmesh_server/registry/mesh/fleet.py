@@ -119,6 +119,10 @@ class Fleet:
         """Say whether a node's stream is open."""
         return name in self._connected
 
+    def was_heard(self, name: str) -> bool:
+        """Say whether a node was heard since the registry started."""
+        return name in self._heard
+
     def greet(self, hello: Hello) -> None:
         """Take a hello; its stream is open from now on."""
         now = self._clock()

@@ -70,6 +70,7 @@ class Session:
         self._sent_revision = 0
         self._changed = asyncio.Event()
         self._heard = asyncio.get_running_loop().time()
+        self._refusal: tuple[int, bytes, str] | None = None
         self._over = False
         self._failure: NeuralMeshError | None = None
 
@@ -89,7 +90,9 @@ class Session:
         """Take a report."""
         self._heard = asyncio.get_running_loop().time()
         newest = report.revision >= self._sent_revision
-        if report.outcome is Outcome.REFUSED:
+        refusal = (report.revision, report.state_digest, report.reason)
+        if report.outcome is Outcome.REFUSED and refusal != self._refusal:  # what is said again asks for nothing more
+            self._refusal = refusal
             log.warning("state_refused", node=self.node, revision=report.revision, reason=report.reason)
             self._base = None
             if not newest:  # what was sent since builds on what was refused
@@ -280,6 +283,14 @@ class Hub:
     def followers(self, model: str, alias: str) -> list[str]:
         """Return the names of the connected nodes that hold what an alias says."""
         return [name for name, session in self._sessions.items() if self._plan.follows(session.labels, model, alias)]
+
+    def awaited(self, model: str, alias: str) -> list[str]:
+        """Return the names of the nodes that are to hold what an alias says, and were not heard since the start."""
+        return [
+            node.name
+            for node in self._fleet
+            if not self._fleet.was_heard(node.name) and self._plan.follows(node.labels, model, alias)
+        ]
 
     def _tell(self) -> None:
         for listener in self._listeners:

@@ -10,6 +10,7 @@ from neuralmesh._async.connection import AsyncConnection
 from neuralmesh._async.edge import AsyncEdge
 from neuralmesh._async.inference import AsyncInference
 from neuralmesh._async.labor import AsyncLabor
+from neuralmesh._async.labor_worker import AsyncLaborWorker
 from neuralmesh._async.mesh import AsyncMesh
 from neuralmesh._async.metrics import AsyncMetrics
 from neuralmesh._async.node import AsyncNode
@@ -62,6 +63,7 @@ class AsyncClient:
         node: What the inference node offers beside predictions: receipts, replays and proofs.
         edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
         labor: Every method of the labor array, and whole jobs.
+        labor_worker: How workers of the labor array get work and give results.
         mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
@@ -85,6 +87,7 @@ class AsyncClient:
             AsyncConnection(_service.EDGE, inference, tls, timeout, token),
             AsyncConnection(_service.MESH, registry, tls, timeout, token),
             AsyncConnection(_service.LABOR, labor, tls, timeout, token),
+            AsyncConnection(_service.LABOR_WORKER, labor, tls, timeout, token),
         )
         self.registry = AsyncRegistry(self._connections[0], actor)
         self.inference = AsyncInference(self._connections[1])
@@ -92,7 +95,8 @@ class AsyncClient:
         self.node = AsyncNode(self._connections[3])
         self.edge = AsyncEdge(self._connections[4], actor)
         self.mesh = AsyncMesh(self._connections[5], actor)
-        self.labor = AsyncLabor(self._connections[6], actor)
+        self.labor = AsyncLabor(self._connections[6], actor, self.registry)
+        self.labor_worker = AsyncLaborWorker(self._connections[7])
 
     async def push(
         self,

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neuralmesh._async.connection import AsyncConnection
+    from neuralmesh._async.registry import AsyncRegistry
     from neuralmesh.labor.v1 import resources_pb2 as resources
+    from neuralmesh.registry.v1 import resources_pb2 as registry_resources
+
+
+PLANNING_SECONDS = 6 * 3600.0
+"""Seconds that a call may take in which all of the data is read."""
 
 
 class AsyncLabor:
@@ -25,9 +31,10 @@ class AsyncLabor:
     Jobs are named with or without `jobs/`.
     """
 
-    def __init__(self, connection: AsyncConnection, actor: str) -> None:
+    def __init__(self, connection: AsyncConnection, actor: str, registry: AsyncRegistry) -> None:
         self._connection = connection
         self._actor = actor
+        self._registry = registry
 
     @property
     def address(self) -> str:
@@ -53,6 +60,7 @@ class AsyncLabor:
         audit: float = 0.0,
         priority: int = 0,
         skip_cache: bool = False,
+        record: bool = True,
         progress: Callable[[resources.JobEvent], None] | None = None,
     ) -> resources.Job:
         """Run a job to its end and write its results into a folder; returns the committed job.
@@ -77,6 +85,7 @@ class AsyncLabor:
             audit: Share of the shards, from 0 to 1, that a second worker runs as well.
             priority: Jobs of a higher priority get their workers first.
             skip_cache: Look up no result of earlier jobs.
+            record: Record the figures of an evaluation or comparison beside the version, in the registry.
             progress: Called with each event of the job.
 
         Raises:
@@ -102,32 +111,54 @@ class AsyncLabor:
             skip_cache=skip_cache,
         )
         submitted = await self.submit_job(spec)
-        return await self.finish(submitted.name, out=out, progress=progress)
+        return await self.finish(submitted.name, out=out, record=record, progress=progress)
 
     async def finish(
         self,
         job: str,
         *,
         out: str | Path | None = None,
+        record: bool = False,
         progress: Callable[[resources.JobEvent], None] | None = None,
     ) -> resources.Job:
-        """Follow a job to its end and write its results into a folder; see `run`."""
+        """Follow a job to its end, write its results into a folder and record its figures; see `run`."""
         ended = await labor_run.follow(self, job, progress)
         failure = _labor_ends.failure(ended)
         if failure is not None:
             raise failure
         if out is not None:
             await labor_run.fetch(self, ended, out)
+        if record:
+            await self.record(ended)
         return ended
+
+    async def record(self, job: resources.Job) -> registry_resources.Check | None:
+        """Record the figures of a committed evaluation or comparison beside the version; None for other jobs."""
+        check = _labor_ends.check(job)
+        if check is None:
+            return None
+        kind, figures = check
+        model, version = _labor_ends.version(job)
+        return await self._registry.record_check(
+            model,
+            version,
+            kind=kind,
+            plan_digest=job.plan.plan_digest,
+            output_digest=job.output_digest,
+            figures=figures,
+            reason=f"job {job.name.removeprefix('jobs/')}",
+        )
 
     async def plan_job(self, spec: resources.JobSpec) -> pb.PlanJobResponse:
         """Return the plan of a wish and what of it is in the cache; nothing runs."""
-        return await self._connection.unary("PlanJob", pb.PlanJobResponse, pb.PlanJobRequest(spec=spec))
+        request = pb.PlanJobRequest(spec=spec)
+        return await self._connection.unary("PlanJob", pb.PlanJobResponse, request, timeout=PLANNING_SECONDS)
 
     async def submit_job(self, spec: resources.JobSpec) -> resources.Job:
         """Run a wish; the same one again returns the job that there is."""
         request = pb.SubmitJobRequest(spec=spec, actor=self._actor)
-        return (await self._connection.unary("SubmitJob", pb.SubmitJobResponse, request)).job
+        response = await self._connection.unary("SubmitJob", pb.SubmitJobResponse, request, timeout=PLANNING_SECONDS)
+        return response.job
 
     async def get_job(self, job: str) -> resources.Job:
         """Return a job."""
@@ -162,7 +193,9 @@ class AsyncLabor:
     async def explain_misses(self, spec: resources.JobSpec, *, limit: int = 0) -> pb.ExplainMissesResponse:
         """Return why shards of a plan are not in the cache; a limit of 0 stands for 100."""
         request = pb.ExplainMissesRequest(spec=spec, limit=limit)
-        return await self._connection.unary("ExplainMisses", pb.ExplainMissesResponse, request)
+        return await self._connection.unary(
+            "ExplainMisses", pb.ExplainMissesResponse, request, timeout=PLANNING_SECONDS
+        )
 
     async def get_schedule(self, job: str) -> list[pb.ScheduleEpoch]:
         """Return the log of live workers and the assignments that followed from it."""

@@ -13,6 +13,7 @@ from neuralmesh._sync.connection import Connection
 from neuralmesh._sync.edge import Edge
 from neuralmesh._sync.inference import Inference
 from neuralmesh._sync.labor import Labor
+from neuralmesh._sync.labor_worker import LaborWorker
 from neuralmesh._sync.mesh import Mesh
 from neuralmesh._sync.metrics import Metrics
 from neuralmesh._sync.node import Node
@@ -64,6 +65,7 @@ class Client:
         node: What the inference node offers beside predictions: receipts, replays and proofs.
         edge: What the inference node offers to the mesh: where it stands, moves on it alone, its artifacts.
         labor: Every method of the labor array, and whole jobs.
+        labor_worker: How workers of the labor array get work and give results.
         mesh: What the registry offers of edge nodes: assignments, desired states and the fleet.
     """
 
@@ -87,6 +89,7 @@ class Client:
             Connection(_service.EDGE, inference, tls, timeout, token),
             Connection(_service.MESH, registry, tls, timeout, token),
             Connection(_service.LABOR, labor, tls, timeout, token),
+            Connection(_service.LABOR_WORKER, labor, tls, timeout, token),
         )
         self.registry = Registry(self._connections[0], actor)
         self.inference = Inference(self._connections[1])
@@ -94,7 +97,8 @@ class Client:
         self.node = Node(self._connections[3])
         self.edge = Edge(self._connections[4], actor)
         self.mesh = Mesh(self._connections[5], actor)
-        self.labor = Labor(self._connections[6], actor)
+        self.labor = Labor(self._connections[6], actor, self.registry)
+        self.labor_worker = LaborWorker(self._connections[7])
 
     def push(
         self,

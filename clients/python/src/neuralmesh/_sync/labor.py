@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neuralmesh._sync.connection import Connection
+    from neuralmesh._sync.registry import Registry
     from neuralmesh.labor.v1 import resources_pb2 as resources
+    from neuralmesh.registry.v1 import resources_pb2 as registry_resources
+
+
+PLANNING_SECONDS = 6 * 3600.0
+"""Seconds that a call may take in which all of the data is read."""
 
 
 class Labor:
@@ -27,9 +33,10 @@ class Labor:
     Jobs are named with or without `jobs/`.
     """
 
-    def __init__(self, connection: Connection, actor: str) -> None:
+    def __init__(self, connection: Connection, actor: str, registry: Registry) -> None:
         self._connection = connection
         self._actor = actor
+        self._registry = registry
 
     @property
     def address(self) -> str:
@@ -55,6 +62,7 @@ class Labor:
         audit: float = 0.0,
         priority: int = 0,
         skip_cache: bool = False,
+        record: bool = True,
         progress: Callable[[resources.JobEvent], None] | None = None,
     ) -> resources.Job:
         """Run a job to its end and write its results into a folder; returns the committed job.
@@ -79,6 +87,7 @@ class Labor:
             audit: Share of the shards, from 0 to 1, that a second worker runs as well.
             priority: Jobs of a higher priority get their workers first.
             skip_cache: Look up no result of earlier jobs.
+            record: Record the figures of an evaluation or comparison beside the version, in the registry.
             progress: Called with each event of the job.
 
         Raises:
@@ -104,32 +113,54 @@ class Labor:
             skip_cache=skip_cache,
         )
         submitted = self.submit_job(spec)
-        return self.finish(submitted.name, out=out, progress=progress)
+        return self.finish(submitted.name, out=out, record=record, progress=progress)
 
     def finish(
         self,
         job: str,
         *,
         out: str | Path | None = None,
+        record: bool = False,
         progress: Callable[[resources.JobEvent], None] | None = None,
     ) -> resources.Job:
-        """Follow a job to its end and write its results into a folder; see `run`."""
+        """Follow a job to its end, write its results into a folder and record its figures; see `run`."""
         ended = labor_run.follow(self, job, progress)
         failure = _labor_ends.failure(ended)
         if failure is not None:
             raise failure
         if out is not None:
             labor_run.fetch(self, ended, out)
+        if record:
+            self.record(ended)
         return ended
+
+    def record(self, job: resources.Job) -> registry_resources.Check | None:
+        """Record the figures of a committed evaluation or comparison beside the version; None for other jobs."""
+        check = _labor_ends.check(job)
+        if check is None:
+            return None
+        kind, figures = check
+        model, version = _labor_ends.version(job)
+        return self._registry.record_check(
+            model,
+            version,
+            kind=kind,
+            plan_digest=job.plan.plan_digest,
+            output_digest=job.output_digest,
+            figures=figures,
+            reason=f"job {job.name.removeprefix('jobs/')}",
+        )
 
     def plan_job(self, spec: resources.JobSpec) -> pb.PlanJobResponse:
         """Return the plan of a wish and what of it is in the cache; nothing runs."""
-        return self._connection.unary("PlanJob", pb.PlanJobResponse, pb.PlanJobRequest(spec=spec))
+        request = pb.PlanJobRequest(spec=spec)
+        return self._connection.unary("PlanJob", pb.PlanJobResponse, request, timeout=PLANNING_SECONDS)
 
     def submit_job(self, spec: resources.JobSpec) -> resources.Job:
         """Run a wish; the same one again returns the job that there is."""
         request = pb.SubmitJobRequest(spec=spec, actor=self._actor)
-        return (self._connection.unary("SubmitJob", pb.SubmitJobResponse, request)).job
+        response = self._connection.unary("SubmitJob", pb.SubmitJobResponse, request, timeout=PLANNING_SECONDS)
+        return response.job
 
     def get_job(self, job: str) -> resources.Job:
         """Return a job."""
@@ -164,7 +195,7 @@ class Labor:
     def explain_misses(self, spec: resources.JobSpec, *, limit: int = 0) -> pb.ExplainMissesResponse:
         """Return why shards of a plan are not in the cache; a limit of 0 stands for 100."""
         request = pb.ExplainMissesRequest(spec=spec, limit=limit)
-        return self._connection.unary("ExplainMisses", pb.ExplainMissesResponse, request)
+        return self._connection.unary("ExplainMisses", pb.ExplainMissesResponse, request, timeout=PLANNING_SECONDS)
 
     def get_schedule(self, job: str) -> list[pb.ScheduleEpoch]:
         """Return the log of live workers and the assignments that followed from it."""

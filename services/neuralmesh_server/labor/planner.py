@@ -1,0 +1,125 @@
+"""From a wish to its plan: the version resolved once, the data hashed on a thread, the cache asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from neuralmesh_server.labor import explain, planning
+from neuralmesh_server.labor import spec as specs
+from neuralmesh_server.labor.plan import COMPARE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from neuralmesh_server.labor.explain import CachedAction, Miss
+    from neuralmesh_server.labor.plan import Plan, VersionPin
+    from neuralmesh_server.labor.spec import JobSpec
+    from neuralmesh_server.labor.store import Store, View
+
+T = TypeVar("T")
+
+THREADS = 2
+"""Plans that are made at once; each hashes on threads of its own."""
+
+NEAREST = 10_000
+"""Most actions of the same version that are looked at to explain a miss."""
+
+
+class Versions(Protocol):
+    """What knows versions."""
+
+    async def resolve(self, reference: str) -> VersionPin:
+        """Return the version that `model@alias` or `model/version` means now; raises NeuralMeshError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedMiss:
+    """A shard whose result is not in the cache, and why."""
+
+    shard: int
+    miss: Miss
+
+
+class Planner:
+    """Makes plans. Equal wishes at one time share one plan, so that a repeat of a call joins the one before.
+
+    Args:
+        versions: Resolves versions.
+        make: Makes a plan on the thread that calls it; `planning.plan`, but for tests.
+    """
+
+    def __init__(
+        self, versions: Versions, make: Callable[[JobSpec, Sequence[VersionPin], str], Plan] = planning.plan
+    ) -> None:
+        self._versions = versions
+        self._make = make
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="labor-plan")
+        self._making: dict[JobSpec, asyncio.Task[Plan]] = {}
+
+    async def plan(self, spec: JobSpec) -> Plan:
+        """Return the plan of a wish.
+
+        Raises:
+            InvalidArgumentError: The wish is none.
+            FailedPreconditionError: DATASET_INVALID or DATASET_CHANGED.
+            NotFoundError: There is no such version.
+        """
+        specs.check(spec)
+        making = self._making.get(spec)
+        if making is None:
+            making = self._making[spec] = asyncio.create_task(self._plan(spec))
+            making.add_done_callback(lambda _: self._making.pop(spec, None))
+        return await asyncio.shield(making)
+
+    async def _plan(self, spec: JobSpec) -> Plan:
+        versions = [await self._versions.resolve(spec.version)]
+        if spec.kind == COMPARE:
+            versions.append(await self._versions.resolve(spec.baseline))
+
+        def make() -> Plan:
+            made = self._make(spec, versions, spec.data)
+            made.digest  # noqa: B018 - computed on this thread, and kept
+            return made
+
+        return await self._call(make)
+
+    async def explain(self, made: Plan, missing: Sequence[int], store: Store) -> list[ExplainedMiss]:
+        """Say of shards whose results are not in the cache why they are not."""
+        recipe = made.recipe.fact()
+        digests = [pin.digest for pin in made.recipe.versions]
+
+        def look(view: View) -> list[CachedAction]:
+            facts = {digest: json.loads(fact) for digest, fact in view.recipes()}
+            found: dict[str, CachedAction] = {}
+            for shard in missing:
+                wanted = made.shards[shard]
+                for action, of, rows in view.actions_of_input(wanted.input_digest):
+                    found[action] = explain.CachedAction(action, facts[of], wanted.input_digest, rows)
+            for digest, fact in facts.items():
+                if [version["digest"] for version in fact["versions"]] == digests:
+                    for action, input_digest, rows in view.actions_of_recipe(digest, NEAREST):
+                        found.setdefault(action, explain.CachedAction(action, fact, input_digest, rows))
+            return list(found.values())
+
+        cached = await store.read(look)
+
+        def say() -> list[ExplainedMiss]:
+            explainer = explain.Explainer(recipe, cached)
+            shards = made.shards
+            return [
+                ExplainedMiss(shard, explainer.explain(shards[shard].input_digest, shards[shard].rows))
+                for shard in missing
+            ]
+
+        return await self._call(say)
+
+    def close(self) -> None:
+        """Wait for nothing: a plan that is being made is of no use any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

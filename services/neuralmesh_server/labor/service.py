@@ -1,0 +1,150 @@
+"""The edge of the labor array towards those who want work done: check, call the domain, translate, return."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neuralmesh.labor.v1 import labor_service_pb2 as api
+from neuralmesh_server import names
+from neuralmesh_server.errors import NotFoundError
+from neuralmesh_server.labor import convert, convert_spec, validate
+from neuralmesh_server.labor.records import COMMITTED, Options, Submission
+from neuralmesh_server.labor.summary import summarise
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from neuralmesh_server.labor.coordinator import Coordinator
+    from neuralmesh_server.labor.planner import Planner
+    from neuralmesh_server.labor.shelf import Shelf
+    from neuralmesh_server.labor.store import Store
+    from neuralmesh_server.runtime.handlers import Call
+
+SHOWN_SHARDS = 1000
+"""Most shards in an answer of PlanJob."""
+
+
+class LaborArrayServicer:
+    """Answers the RPCs of LaborArrayService; the contract describes them."""
+
+    def __init__(self, coordinator: Coordinator, planner: Planner, shelf: Shelf, store: Store) -> None:
+        self._coordinator = coordinator
+        self._planner = planner
+        self._shelf = shelf
+        self._store = store
+
+    async def plan_job(self, request: Any, call: Call) -> Any:
+        """Make a plan and say what of it is in the cache."""
+        del call
+        made = await self._planner.plan(convert_spec.spec_from(request.spec))
+        cached = set(await self._coordinator.cached(made))
+        actions = made.actions()
+        return api.PlanJobResponse(
+            plan=convert.summary_to(made.digest, summarise(made, cached)),
+            shards=[
+                convert.shard_to(made, shard, action, cached=shard in cached)
+                for shard, action in zip(range(SHOWN_SHARDS), actions, strict=False)
+            ],
+        )
+
+    async def submit_job(self, request: Any, call: Call) -> Any:
+        """Make a plan and run it."""
+        spec = convert_spec.spec_from(request.spec)
+        actor = _actor(request, call)
+        made = await self._planner.plan(spec)
+        options = Options(spec.priority, spec.audit_ppm, spec.skip_cache)
+        wish = Submission(made, spec.data, convert_spec.wish_of(request.spec), options, actor)
+        return api.SubmitJobResponse(job=convert.job_to(await self._coordinator.submit(wish)))
+
+    async def get_job(self, request: Any, call: Call) -> Any:
+        """Return a job."""
+        del call
+        return api.GetJobResponse(job=convert.job_to(await self._coordinator.get(validate.job(request.name))))
+
+    async def list_jobs(self, request: Any, call: Call) -> Any:
+        """Return a page of jobs, newest first."""
+        del call
+        size = validate.page_size(request.page_size)
+        found = await self._coordinator.list_jobs(validate.page_start(request.page_token), size + 1)
+        token = str(found[size - 1].job.sequence) if len(found) > size else ""
+        return api.ListJobsResponse(jobs=[convert.job_to(view) for view in found[:size]], next_page_token=token)
+
+    async def watch_job(self, request: Any, call: Call) -> AsyncIterator[Any]:
+        """Stream the events of a job."""
+        del call
+        after = validate.at_least("after_event", request.after_event, 0)
+        async for event in self._coordinator.watch(validate.job(request.name), after):
+            yield api.WatchJobResponse(event=convert.event_to(event))
+
+    async def cancel_job(self, request: Any, call: Call) -> Any:
+        """End a job that runs."""
+        view = await self._coordinator.cancel(validate.job(request.name), _actor(request, call))
+        return api.CancelJobResponse(job=convert.job_to(view))
+
+    async def get_job_document(self, request: Any, call: Call) -> AsyncIterator[Any]:
+        """Stream the plan or the output manifest of a job."""
+        del call
+        job = (await self._coordinator.get(validate.job(request.name))).job
+        if request.document == api.JOB_DOCUMENT_PLAN:
+            digest = job.plan_digest
+        elif request.document == api.JOB_DOCUMENT_MANIFEST:
+            digest = job.output_digest
+            if job.state != COMMITTED:
+                raise NotFoundError(
+                    "ARTIFACT_NOT_FOUND", f"{request.name} is {job.state} and has no output manifest", job=request.name
+                )
+        else:
+            raise validate.invalid("document", "is missing; it has to be the plan or the manifest")
+        async for piece in self._shelf.read(digest):
+            yield api.GetJobDocumentResponse(data=piece)
+
+    async def download_result(self, request: Any, call: Call) -> AsyncIterator[Any]:
+        """Stream the bytes of a result."""
+        del call
+        offset = validate.at_least("offset", request.offset, 0)
+        async for piece in self._shelf.read(names.check_digest(request.digest), offset):
+            yield api.DownloadResultResponse(data=piece)
+
+    async def explain_misses(self, request: Any, call: Call) -> Any:
+        """Say why shards of a plan are not in the cache."""
+        del call
+        limit = validate.page_size(request.limit)
+        made = await self._planner.plan(convert_spec.spec_from(request.spec))
+        cached = set(await self._coordinator.cached(made))
+        missing = [shard for shard in range(len(made.shards)) if shard not in cached]
+        actions = list(made.actions())
+        explained = await self._planner.explain(made, missing[:limit], self._store)
+        return api.ExplainMissesResponse(
+            misses=[convert.miss_to(made, actions[miss.shard], miss) for miss in explained], total=len(missing)
+        )
+
+    async def get_schedule(self, request: Any, call: Call) -> Any:
+        """Return the log of a job's placement."""
+        del call
+        epochs = await self._coordinator.schedule(validate.job(request.name))
+        return api.GetScheduleResponse(epochs=[convert.epoch_to(epoch) for epoch in epochs])
+
+    async def list_workers(self, request: Any, call: Call) -> Any:
+        """Return all workers."""
+        del request, call
+        workers = await self._coordinator.workers()
+        return api.ListWorkersResponse(workers=[convert.worker_to(worker) for worker in workers])
+
+    async def list_alarms(self, request: Any, call: Call) -> Any:
+        """Return alarms, newest first."""
+        del call
+        alarms = await self._coordinator.alarms(validate.page_size(request.page_size))
+        return api.ListAlarmsResponse(alarms=[convert.alarm_to(alarm) for alarm in alarms])
+
+    async def release_worker(self, request: Any, call: Call) -> Any:
+        """Let a quarantined worker work again."""
+        _actor(request, call)
+        if not names.NODE.fullmatch(request.worker):
+            raise validate.invalid("worker", "has to match [a-z][a-z0-9-]{0,62}")
+        return api.ReleaseWorkerResponse(worker=convert.worker_to(await self._coordinator.release(request.worker)))
+
+
+def _actor(request: Any, call: Call) -> str:
+    """Return who asks: whoever was proved, else whoever is claimed."""
+    claimed = validate.line("actor", request.actor)
+    return call.identity or claimed

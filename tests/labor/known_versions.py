@@ -1,0 +1,30 @@
+"""A registry of one model whose alias can be moved: what the labor service asks of a registry, without one."""
+
+from __future__ import annotations
+
+import hashlib
+
+from neuralmesh_server.errors import NotFoundError
+from neuralmesh_server.labor.plan import EXACT, FilePin, Numerics, VersionPin
+
+
+def sha(data: bytes) -> str:
+    """Return the digest of bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class KnownVersions:
+    """See neuralmesh_server.labor.planner.Versions; it knows `digits`."""
+
+    def __init__(self) -> None:
+        self.production = 1
+
+    async def resolve(self, reference: str) -> VersionPin:
+        """Return a version of `digits`."""
+        model, _, rest = reference.replace("@", "/").partition("/")
+        if model != "digits":
+            raise NotFoundError("MODEL_NOT_FOUND", f"there is no model {model}", model=model)
+        number = self.production if rest == "production" else int(rest)
+        files = (FilePin("model.safetensors", 3, sha(b"abc")),)
+        digest = sha(f"version {number}".encode())
+        return VersionPin(model, number, "liam.binary_network", digest, files, Numerics("liam/1", EXACT))
