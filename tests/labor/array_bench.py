@@ -113,7 +113,7 @@ class Bench:
 
     async def submit(self, plan, **options):
         """Submit a plan."""
-        return await self.desk.submit(Submission(plan, "/data", options=Options(**options), actor="me"))
+        return await self.desk.jobs.submit(Submission(plan, "/data", options=Options(**options), actor="me"))
 
     async def lease(self, card, limit=1):
         """Return leases that there are now."""
@@ -155,7 +155,7 @@ class Bench:
 
     async def view(self, plan):
         """Return the job of a plan."""
-        return await self.desk.get(plan.job)
+        return await self.desk.jobs.get(plan.job)
 
 
 @asynccontextmanager
