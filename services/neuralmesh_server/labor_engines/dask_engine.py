@@ -39,7 +39,7 @@ CONFIGURATION = {"distributed.scheduler.work-stealing": False, "distributed.sche
 """What a cluster that is started here is told."""
 
 
-class KeeperPlugin(distributed.WorkerPlugin):  # type: ignore[misc] - Dask has no types
+class KeeperPlugin(distributed.WorkerPlugin):  # type: ignore[misc]  # Dask has no types
     """Gives each worker a keeper."""
 
     name = PLUGIN

@@ -177,6 +177,7 @@ class Station:
             await self._room.wait()
             wanted = DEPTH * self.card.slots - self._underway()
             wait = WAIT_SECONDS if self._idle_seconds is None else min(WAIT_SECONDS, self._idle_seconds)
+            asked = loop.time()
             try:
                 leases = await self._desk.lease(self.card, wanted, wait)
             except NeuralMeshError as error:
@@ -190,6 +191,8 @@ class Station:
                 await self._learn(job)
             self._waiting.extend(self._held[lease.token] for lease in leases if lease.token in self._held)
             self._deal()
+            if not leases and loop.time() - asked < FIRST_PAUSE_SECONDS:
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)  # a desk that closes does not wait
             if self._held:
                 busy = loop.time()
             elif self._idle_seconds is not None and loop.time() - busy >= self._idle_seconds:
