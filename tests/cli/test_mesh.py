@@ -114,6 +114,11 @@ def test_the_fleet_shows_a_node(pushed):
         assert part in table
 
 
+def test_nobody_cannot_be_forgotten(pushed):
+    """What is not known cannot be forgotten."""
+    assert "NODE_NOT_FOUND" in pushed.error("fleet", "--forget", "nobody", code=3)
+
+
 def test_the_detail_of_a_node_says_why_it_has_not_converged():
     """A reason, another state, an alias that is set aside and versions that do not load each have their words."""
     other = api.Node(state_digest=b"a", desired_digest=b"b", desired_revision=9, applied_revision=4)

@@ -182,3 +182,6 @@ class _RememberedFleet:
 
     async def save(self, nodes: list[Node]) -> None:
         self._nodes |= {node.name: node for node in nodes}
+
+    async def delete(self, name: str) -> None:
+        self._nodes.pop(name, None)
