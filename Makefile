@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-index demo-transform demo-mesh up test test-mesh test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-mesh bench-load lock clean
+.PHONY: help setup demo demo-index demo-transform demo-mesh up test test-mesh test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-mesh bench-labor bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -104,7 +104,10 @@ bench-kernel: $(TOOLS_STAMP) $(KERNEL_PEERS_STAMP) ## the kernel's speed table; 
 bench-mesh: $(TOOLS_STAMP) ## the mesh's speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n
 	$(BIN)/python -m bench.mesh $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench: bench-serving bench-kernel bench-mesh ## all three
+bench-labor: $(STAMP) ## the labor array's speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n
+	$(BIN)/python -m bench.labor $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench: bench-serving bench-kernel bench-mesh bench-labor ## all four
 
 bench-load: $(TOOLS_STAMP) ## `neuralmesh load`, ghz and h2load against one node, one after the other
 	$(BIN)/python bench/load_tools.py
