@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path  # noqa: TC003 - typer evaluates it
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuralmesh_server.cli.connection import connected
+from neuralmesh_server.cli.connection import addressed
 from neuralmesh_server.cli.labor_jobs import print_result
 from neuralmesh_server.cli.labor_progress import LiveProgress
 from neuralmesh_server.cli.labor_wish import wished
 from neuralmesh_server.cli.rendering import Json, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from neuralmesh import Client
 
+FOLDER = Path("data/labor")
+"""Where jobs that this program runs are kept, unless it is told otherwise."""
 
-@connected
+
+@addressed
 @wished
 def run(
-    client: Client,
+    options: Mapping[str, Any],
     *,
     spec: Any,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the folder of results is to be.")],
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Processes that run shards here.")] = 2,
+    folder: Annotated[
+        Path, typer.Option("--cache", metavar="DIR", help="Folder of jobs and results that this program keeps.")
+    ] = FOLDER,
     service: Annotated[
-        bool,
-        typer.Option("--service", help="Let the labor service run it (--labor names it); else this program does."),
+        bool, typer.Option("--service", help="Let the labor service run it (--labor names it); else this program does.")
     ] = False,
     record: Annotated[
         bool, typer.Option(help="Record the figures of an evaluation or comparison beside the version.")
@@ -38,20 +47,47 @@ def run(
 
     The same job over the same data gives the same bytes, and what earlier jobs have computed is not computed again.
     """
-    del service
-    with LiveProgress(shown=not json) as live:
-        submitted = client.labor.submit_job(spec)
-        ended = client.labor.finish(submitted.name, out=out, progress=live)
-    _record(client, ended, wanted=record)
+    from neuralmesh import Client  # noqa: PLC0415 - imports grpc, which waits for the transport
+
+    with Client(**options) as client:
+        with _array(client, options, folder, workers, service=service) as array, LiveProgress(shown=not json) as live:
+            submitted = array.labor.submit_job(spec)
+            with _cancelling(array, submitted.name, service=service):
+                ended = array.labor.finish(submitted.name, out=out, progress=live)
+        if record:
+            _record(client, ended)
     print_result(ended, out, json=json)
 
 
-def _record(client: Client, job: Any, *, wanted: bool) -> None:
+@contextmanager
+def _array(
+    client: Client, options: Mapping[str, Any], folder: Path, workers: int, *, service: bool
+) -> Iterator[Client]:
+    """Give a client of what runs the job."""
+    if service:
+        yield client
+        return
+    from neuralmesh_server.cli.labor_local import local_array  # noqa: PLC0415 - imports the service
+
+    with local_array(folder, options, workers) as array:
+        yield array
+
+
+@contextmanager
+def _cancelling(array: Client, job: str, *, service: bool) -> Iterator[None]:
+    """Cancel a job that this program runs when somebody stops it; the service's jobs go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not service:
+            array.labor.cancel_job(job)
+        raise
+
+
+def _record(client: Client, job: Any) -> None:
     """Record what a job found; that it cannot be is no failure of the job, whose results are there."""
     from neuralmesh.exceptions import NeuralMeshError  # noqa: PLC0415 - imports grpc
 
-    if not wanted:
-        return
     try:
         client.labor.record(job)
     except NeuralMeshError as error:

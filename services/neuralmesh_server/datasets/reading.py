@@ -49,7 +49,7 @@ class Reader:
     def read(self, path: str, first_row: int, rows: int) -> Block:
         """Return a range of rows.
 
-        What it returns belongs to the caller, and its `digest` is that of these very bytes, whatever happens to the
+        What it returns is no view of the file, and its `digest` is that of these very bytes, whatever happens to the
         file meanwhile. Rows that cannot be read are among its `rejected` ones.
 
         Args:
