@@ -6,9 +6,12 @@ like everybody else, so that a job runs here as it would on a service.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import structlog
 
 from neuralmesh_server.embedded.thread import LoopThread
 from neuralmesh_server.labor.app import LaborApp
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from neuralmesh_server.settings import TlsSettings
+
+log = structlog.get_logger()
 
 DRAIN_SECONDS = 1.0
 
@@ -62,11 +67,11 @@ class LocalLabor:
         )
         self._thread = LoopThread("neuralmesh-labor")
         try:
-            self._app = self._thread.run(_started(settings))
+            self._served = self._thread.run(_started(settings))
         except BaseException:
             self._thread.close()
             raise
-        self.address = str(self._app.endpoint)
+        self.address = str(self._served.app.endpoint)
 
     def __enter__(self) -> Self:
         return self
@@ -78,10 +83,30 @@ class LocalLabor:
 
     def close(self) -> None:
         """End it; jobs that run go on with the next program on the folder."""
-        self._thread.close(self._app.stop())
+        self._thread.close(self._served.stop())
 
 
-async def _started(settings: LaborSettings) -> LaborApp:
-    app = LaborApp(settings, engines(settings))
-    await app.start()
-    return app
+class _Served:
+    """The service, which stops by itself when it or its engine cannot go on, so that nobody waits for it."""
+
+    def __init__(self, app: LaborApp) -> None:
+        self.app = app
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self.app.stop())
+        await self._stopping
+
+    def failed(self, failure: asyncio.Future[None]) -> None:
+        if not failure.cancelled() and self._stopping is None:
+            log.error("labor_failed", why=repr(failure.exception()))
+            self._stopping = asyncio.create_task(self.app.stop())
+
+
+async def _started(settings: LaborSettings) -> _Served:
+    served = _Served(LaborApp(settings, engines(settings)))
+    await served.app.start()
+    assert served.app.failure is not None
+    served.app.failure.add_done_callback(served.failed)
+    return served
