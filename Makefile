@@ -44,8 +44,8 @@ demo-mesh: $(STAMP) ## two edge nodes serve while the line is cut, converge when
 up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
 	@$(BIN)/neuralmesh up
 
-test: $(STAMP) ## every test that needs nothing but PyPI
-	$(BIN)/pytest --ignore=tests/interop --ignore=tests/mesh/long --ignore=tests/labor/long
+test: $(STAMP) ## every test that needs nothing but PyPI, two at a time
+	$(BIN)/pytest -n 2 --dist worksteal --ignore=tests/interop --ignore=tests/mesh/long --ignore=tests/labor/long
 
 test-mesh: $(STAMP) ## the mesh at length: SCHEDULES=n simulated from seed FIRST=n on, and kill -9 at every point
 	$(BIN)/python -m tests.mesh.simulation.schedules $(or $(FIRST),0) $(or $(SCHEDULES),3000)

@@ -251,10 +251,10 @@ async def test_figures_for_prometheus(app, client, spec) -> None:
     text = (await reader.read()).decode()
     writer.close()
     await writer.wait_closed()
-    assert 'labor_shards_total{source="worker"} 10.0' in text
-    assert 'labor_leases_total{end="given"} 10.0' in text
-    assert "labor_nondeterminism_total 0.0" in text
-    assert "labor_workers_live 1.0" in text
+    assert 'neuralmesh_labor_shards_total{source="worker"} 10.0' in text
+    assert 'neuralmesh_labor_leases_total{end="given"} 10.0' in text
+    assert "neuralmesh_labor_nondeterminism_total 0.0" in text
+    assert "neuralmesh_labor_workers_live 1.0" in text
 
 
 class InlineEngine:
