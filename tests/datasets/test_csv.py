@@ -234,4 +234,3 @@ def test_a_file_that_loses_rows_while_it_is_open_is_noticed(tmp_path: Path) -> N
     with pytest.raises(FailedPreconditionError) as caught:
         selection.read(1000, 1500)
     samples.refused(caught.value, reason="DATASET_CHANGED")
-    file.close()
