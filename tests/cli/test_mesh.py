@@ -10,6 +10,7 @@ import pytest
 from neuralmesh import AsyncClient
 from neuralmesh.mesh.v1 import mesh_service_pb2 as api
 from neuralmesh_server.cli.fleet import detail_text, node_row, told
+from tests.processes import PATIENCE
 
 MODEL = "edges"
 
@@ -97,7 +98,7 @@ def test_the_fleet_shows_a_node(pushed):
             figures = api.NodeFigures(cache_bytes=2048, cache_limit_bytes=4096, forwarded=7, forward_failures=1)
             report = api.Report(outcome=1, revision=step.revision, state_digest=step.state_digest, figures=figures)
             said.put_nowait(api.SyncRequest(report=report))
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE
             while not (await anext(client.mesh.list_nodes("tier=cli"))).converged:
                 assert time.monotonic() < end, "the node is not converged"
                 await asyncio.sleep(0.01)

@@ -332,8 +332,15 @@ async def test_events_tell_a_monotone_history(bench) -> None:
 
 
 async def test_skipped_rows_are_counted(bench) -> None:
-    """Rows without a result count as done and as skipped."""
-    plan = make_plan(2)
+    """Rows without a result count as done and as skipped, where the job permits that there are any."""
+    strict = make_plan(1)
+    await bench.submit(strict, priority=1)
+    (lease,) = await bench.lease(ONE)
+    with pytest.raises(NeuralMeshError) as raised:
+        await bench.deliver(ONE, lease, skipped=4)
+    assert reason(raised) == "FIELD_INVALID"
+    await bench.desk.jobs.cancel(strict.job, "me")
+    plan = make_plan(2, bad_rows="skip")
     await bench.submit(plan)
     for skipped in (0, 4):
         (lease,) = await bench.lease(ONE)

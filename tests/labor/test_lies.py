@@ -144,6 +144,22 @@ async def test_a_worker_alone_audits_itself_after_some_patience(bench) -> None:
     assert (view.job.state, view.progress.audited) == ("committed", 2)
 
 
+async def test_a_worker_does_not_confirm_itself_by_repeating(bench) -> None:
+    """The late result of a lease that was lost and given to the same worker again is no audit."""
+    plan = make_plan(1)
+    await bench.submit(plan, audit_ppm=ALL)
+    (late,) = await bench.lease(LIAR)
+    await bench.pass_time(11)
+    (lease,) = await bench.lease(LIAR)
+    await bench.deliver(LIAR, lease, "a lie")
+    with pytest.raises(AbortedError):
+        await bench.deliver(LIAR, late, "a lie")
+    await bench.settle()
+    assert (await bench.view(plan)).progress.audited == 0
+    await bench.work(ONE, TWO)
+    assert (await bench.view(plan)).job.output_digest == expected_output(plan)
+
+
 async def test_a_released_worker_works_again(bench) -> None:
     """A worker in quarantine gets work again once it is released, also after a restart."""
     plan = make_plan(2)

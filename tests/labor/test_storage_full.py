@@ -129,6 +129,19 @@ async def test_a_full_content_store_is_a_failure_of_the_job(tmp_path, monkeypatc
     await bench.close()
 
 
+async def test_a_full_disk_of_a_worker_is_its_own(tmp_path) -> None:
+    """A worker that has no space itself fails its shard, not the job."""
+    plan = make_plan(1)
+    async with running(tmp_path) as bench:
+        await bench.submit(plan)
+        await bench.lease(make_card("two"), 0)
+        (lease,) = await bench.lease(ONE)
+        await bench.desk.fail(ONE, lease.token, "STORAGE_FULL", "no space left on /scratch", retryable=True)
+        await bench.work(make_card("two"))
+        view = await bench.view(plan)
+        assert (view.job.state, view.progress.retries) == ("committed", 1)
+
+
 async def test_a_manifest_without_room_fails_the_job(tmp_path, monkeypatch) -> None:
     """Where the output manifest cannot be stored, the job fails with STORAGE_FULL and keeps all results."""
     plan = make_plan(2)

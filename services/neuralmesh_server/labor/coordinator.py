@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ import structlog
 from neuralmesh_server.errors import (
     AbortedError,
     NeuralMeshError,
+    ResourceExhaustedError,
     UnavailableError,
 )
 from neuralmesh_server.labor import reports, verdicts
 from neuralmesh_server.labor.cache import Cache
 from neuralmesh_server.labor.dispatcher import Dispatcher
 from neuralmesh_server.labor.exposition import Moment
-from neuralmesh_server.labor.intake import Intake
+from neuralmesh_server.labor.intake import Intake, lease_lost
 from neuralmesh_server.labor.jobs import Jobs
 from neuralmesh_server.labor.journal import Journal, not_found
 from neuralmesh_server.labor.leases import LeaseTable
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
     from neuralmesh_server.labor.store import Ledger, Store
 
 log = structlog.get_logger()
+
+
+FULL_SECONDS = 60.0
+"""For how long a worker that says STORAGE_FULL is taken to mean the service, after that said so itself."""
 
 
 class Coordinator:
@@ -87,6 +93,7 @@ class Coordinator:
         self._wall = wall
         self._work = asyncio.Event()
         self._closed = False
+        self._full_at = -math.inf
         self._unrecorded: list[tuple[str, Epoch]] = []
         self.lease_seconds = self._timing.lease_seconds
         self.journal = Journal(store)
@@ -107,8 +114,10 @@ class Coordinator:
         self._intake = Intake(
             store,
             shelf,
+            leases=self.leases,
             dispatcher=self.dispatcher,
             lifecycle=self._lifecycle,
+            wake=self._wake,
             report=report,
             clock=clock,
             wall=wall,
@@ -206,12 +215,14 @@ class Coordinator:
     async def store(self, worker: WorkerCard, digest: str, path: Path) -> None:
         """See Desk."""
         self._refuse_quarantined(worker.name)
-        await self._shelf.put_file(digest, path)
+        async with self._noticing_full():
+            await self._shelf.put_file(digest, path)
 
     async def store_pieces(self, worker: WorkerCard, digest: str, size: int, pieces: AsyncIterator[bytes]) -> None:
         """Store the bytes of an output as they come. Raises DIGEST_MISMATCH."""
         self._refuse_quarantined(worker.name)
-        await self._shelf.put_pieces(digest, size, pieces)
+        async with self._noticing_full():
+            await self._shelf.put_pieces(digest, size, pieces)
 
     async def complete(self, worker: WorkerCard, token: int, result: bytes, seconds: float) -> None:
         """See Desk.
@@ -228,25 +239,22 @@ class Coordinator:
         ended = None if hold is not None else self.leases.lost(token)
         known = hold or ended
         if known is None or known.worker != worker.name:
-            raise _lease_lost(token)
+            raise lease_lost(token)
         # Whoever asks may go away meanwhile; what is stored must be applied all the same.
-        if await asyncio.shield(asyncio.create_task(self._intake.take(known, result, late=hold is None))):
-            self._wake()
-        if hold is None:
-            raise _lease_lost(token)
+        await asyncio.shield(asyncio.create_task(self._intake.take(known, result)))
         self._refuse_quarantined(worker.name)
 
     async def fail(self, worker: WorkerCard, token: int, reason: str, message: str, *, retryable: bool) -> None:
         """See Desk."""
         hold = self._own(worker, token)
         if hold is None:
-            raise _lease_lost(token)
+            raise lease_lost(token)
         run = self.dispatcher.get(hold.job)
         self.dispatcher.fail(hold, reason, message, retryable=retryable)
         log.info("shard_failed", job=hold.job, shard=hold.shard, worker=worker.name, reason=reason, message=message)
         if run is None:
             return
-        if reason == "STORAGE_FULL":
+        if reason == "STORAGE_FULL" and self._clock() - self._full_at < FULL_SECONDS:
             await self._lifecycle.fail(run, Problem(reason, message))
         else:
             self._lifecycle.check(run)
@@ -294,6 +302,16 @@ class Coordinator:
 
     # What these have in common
 
+    @contextlib.asynccontextmanager
+    async def _noticing_full(self) -> AsyncIterator[None]:
+        """Note that there is no space here: a worker that says so afterwards does not mean its own disk."""
+        try:
+            yield
+        except ResourceExhaustedError as error:
+            if error.reason == "STORAGE_FULL":
+                self._full_at = self._clock()
+            raise
+
     async def _enter(self, worker: WorkerCard) -> Present:
         """Note that a worker is there, in the store where it is new."""
         self._refuse_quarantined(worker.name)
@@ -335,9 +353,3 @@ class Coordinator:
         """Let everybody look again who waits for work."""
         work, self._work = self._work, asyncio.Event()
         work.set()
-
-
-def _lease_lost(token: int) -> AbortedError:
-    return AbortedError(
-        "LEASE_LOST", f"lease {token} does not hold: its shard was given to another worker", token=token
-    )

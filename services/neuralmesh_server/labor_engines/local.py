@@ -34,6 +34,8 @@ class LocalLabor:
         dask: Address of a Dask scheduler to run them instead, or `local`; empty for none.
         tls: How the registry is called; None for plain text.
         token: What calls of the registry carry.
+        tokens: File of those who may call this array; None lets every process of this machine.
+        socket: Path of a Unix socket beside the port; empty for none.
 
     Attributes:
         address: Where clients find it.
@@ -51,9 +53,19 @@ class LocalLabor:
         dask: str = "",
         tls: TlsSettings | None = None,
         token: str = "",
+        tokens: Path | None = None,
+        socket: str = "",
     ) -> None:
+        server = ServerSettings(
+            Endpoint("127.0.0.1", 0),
+            tls=tls,
+            tokens=tokens,
+            socket=Endpoint.unix(socket, name="socket") if socket else None,
+            transport=GRPC,
+            drain_seconds=DRAIN_SECONDS,
+        )
         settings = LaborSettings(
-            server=ServerSettings(Endpoint("127.0.0.1", 0), tls=tls, transport=GRPC, drain_seconds=DRAIN_SECONDS),
+            server=server,
             data=Path(folder),
             registry=Endpoint.parse_peer(registry, name="registry"),
             token=token,

@@ -109,7 +109,8 @@ class MeshServiceServicer:
     def Sync(self, request_iterator, context):
         """Keeps one node at its desired state. The node says hello, then reports; the registry answers with states as they
         change, and at least every 10 seconds with a message that carries only revision and digest. FAILED_PRECONDITION
-        (REVISION_AHEAD) when the node has applied a revision that this registry has not reached.
+        (REVISION_AHEAD) when the node has applied a revision that this registry has not reached, or reached by another
+        history: see Hello.event_hash.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
