@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import posixpath
 from typing import TYPE_CHECKING, Protocol
 
 from neuralmesh_server.datasets.format_arrow import TableFile
@@ -71,7 +71,7 @@ def open_file(file: DataFile) -> OpenFile:
 
 def suffix(name: str) -> str:
     """Return the suffix of a file's name in small letters."""
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].lower()
 
 
 def check_path(path: str) -> None:

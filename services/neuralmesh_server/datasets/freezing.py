@@ -149,13 +149,14 @@ class DataSet:
 
     def _parts(self, tasks: Sequence[_Task], rows_per_range: int) -> list[_Part]:
         parts = []
+        hasher = InputHasher()
         for task in tasks:
             surveyed = self.files[task.file]
             with self._root.open(surveyed.path) as file:
                 if file.state != surveyed.state:
                     raise _written(surveyed)
                 digest = self._file_digest(file) if task.whole else ""
-                ranges = self._range_digests(file, surveyed, rows_per_range, *task.span) if task.span else []
+                ranges = self._range_digests(file, task, hasher, rows_per_range)
                 if not file.same():
                     raise _written(surveyed)
             parts.append(_Part(task.file, digest, ranges))
@@ -171,15 +172,15 @@ class DataSet:
             self._meter.add(len(piece))
         return "sha256:" + hasher.hexdigest()
 
-    def _range_digests(
-        self, file: DataFile, surveyed: SurveyedFile, rows_per_range: int, first: int, end: int
-    ) -> list[str]:
-        hasher = InputHasher()
+    def _range_digests(self, file: DataFile, task: _Task, hasher: InputHasher, rows_per_range: int) -> list[str]:
+        surveyed = self.files[task.file]
         digests: list[str] = []
         step = rows_per_range * max(1, WINDOW_BYTES // (rows_per_range * surveyed.row_bytes))
+        if task.first == task.end:
+            return digests
         selection = open_file(file).select(self._columns)
-        for start in range(first, end, step):
-            rows = min(step, end - start)
+        for start in range(task.first, task.end, step):
+            rows = min(step, task.end - start)
             block = selection.read(start, rows)
             digests += [
                 hasher.digest(block.slice(inside, min(rows_per_range, rows - inside)))
@@ -191,16 +192,17 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What is hashed of a file: its bytes, or rows from the first of a span to before its end, or both."""
+    """What is hashed of a file: its bytes, where `whole` is said, and the rows from `first` to before `end`."""
 
     file: int
     whole: bool
-    span: tuple[int, int] | None
+    first: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a task gives: the digest of the file, and those of the ranges of rows in the task's span."""
+    """What a task gives: the digest of the file, empty where it is not whole, and those of its ranges of rows."""
 
     file: int
     digest: str
@@ -231,14 +233,14 @@ def _tasks(files: Sequence[SurveyedFile], rows_per_range: int) -> Iterator[list[
     batched = 0
     for index, file in enumerate(files):
         if file.size < SPAN_BYTES:
-            batch.append(_Task(index, whole=True, span=(0, file.rows)))
+            batch.append(_Task(index, whole=True, end=file.rows))
             batched += file.size
         if batch and (file.size >= SPAN_BYTES or batched >= BATCH_BYTES or len(batch) >= BATCH_FILES):
             yield batch
             batch, batched = [], 0
         if file.size >= SPAN_BYTES:
-            yield [_Task(index, whole=True, span=None)]
-            yield from ([_Task(index, whole=False, span=span)] for span in _spans(file, rows_per_range))
+            yield [_Task(index, whole=True)]
+            yield from ([_Task(index, False, *span)] for span in _spans(file, rows_per_range))
     if batch:
         yield batch
 
