@@ -13,6 +13,7 @@ from neuralmesh import Client, TlsFiles, exceptions
 from neuralmesh_server.errors import AlreadyExistsError, InvalidArgumentError
 from neuralmesh_server.runtime.certificates import create_authority
 from tests.cli.processes import PROGRAM, clean_environment
+from tests.processes import PATIENCE
 
 
 def test_certificates_have_names_keys_and_modes(tmp_path):
@@ -82,7 +83,7 @@ def secured(tmp_path):
     assert words[:2] == ["listening", "registry"]
     yield words[2], tmp_path
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
 

@@ -15,8 +15,7 @@ from tests.labor.test_result_folder import write
 def over(data) -> Committed:
     """Return a committed job over data that there is."""
     recipe = Recipe(plan.INFER, (pin(),), Columns(), (), plan.PARQUET, "pyarrow 1", plan.FAIL, 64)
-    with datasets.DataSet(str(data), recipe.columns) as found:
-        frozen = found.freeze(2)
+    frozen = datasets.DataSet(str(data), recipe.columns).freeze(2)
     files = tuple(DataFile(file.path, file.size, file.digest, file.rows) for file in frozen.files)
     digests = [name for of_file in frozen.digests for name in of_file]
     shards = tuple(Shard(0, 2 * number, 2, name, 8) for number, name in enumerate(digests))

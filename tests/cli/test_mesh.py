@@ -10,6 +10,7 @@ import pytest
 from neuralmesh import AsyncClient
 from neuralmesh.mesh.v1 import mesh_service_pb2 as api
 from neuralmesh_server.cli.fleet import detail_text, node_row, told
+from tests.processes import PATIENCE
 
 MODEL = "edges"
 
@@ -97,7 +98,7 @@ def test_the_fleet_shows_a_node(pushed):
             figures = api.NodeFigures(cache_bytes=2048, cache_limit_bytes=4096, forwarded=7, forward_failures=1)
             report = api.Report(outcome=1, revision=step.revision, state_digest=step.state_digest, figures=figures)
             said.put_nowait(api.SyncRequest(report=report))
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE
             while not (await anext(client.mesh.list_nodes("tier=cli"))).converged:
                 assert time.monotonic() < end, "the node is not converged"
                 await asyncio.sleep(0.01)
@@ -111,6 +112,11 @@ def test_the_fleet_shows_a_node(pushed):
     table = asyncio.run(follow())
     for part in ("edge-cli", "site=oslo,tier=cli", "yes", "converged", "2.0 KiB of 4.0 KiB", "7 (1 failed)"):
         assert part in table
+
+
+def test_nobody_cannot_be_forgotten(pushed):
+    """What is not known cannot be forgotten."""
+    assert "NODE_NOT_FOUND" in pushed.error("fleet", "--forget", "nobody", code=3)
 
 
 def test_the_detail_of_a_node_says_why_it_has_not_converged():

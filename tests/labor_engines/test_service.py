@@ -14,7 +14,7 @@ import pytest
 
 from bench.processes import ServerProcess
 from liam_core import capabilities
-from neuralmesh import Client
+from neuralmesh import Client, exceptions
 from neuralmesh.labor.v1 import resources_pb2 as pb
 from neuralmesh_server.labor_engines.local import LocalLabor
 from tests.labor_engines import setting
@@ -212,3 +212,14 @@ def test_dask_gives_the_same_output(array: Array, expected: str) -> None:
     """The service with a cluster of Dask instead of its own processes: the same output."""
     with LocalLabor(array.folder / "dask", array.registry, workers=2, dask="local") as labor:
         assert array.run(labor.address).output_digest == expected
+
+
+def test_an_engine_that_cannot_work_is_no_reason_to_wait(array: Array, tmp_path: Path) -> None:
+    """Where nobody listens as scheduler, the array ends, and whoever waits for a job hears of it."""
+    with (
+        LocalLabor(tmp_path / "labor", array.registry, dask="tcp://127.0.0.1:1") as labor,
+        Client(labor=labor.address, actor="test") as client,
+    ):
+        job = client.labor.submit_job(array.spec())
+        with pytest.raises(exceptions.UnavailableError):
+            client.labor.finish(job.name)

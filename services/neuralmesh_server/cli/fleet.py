@@ -28,6 +28,9 @@ def fleet(
     client: Client,
     *,
     selector: Annotated[str, typer.Option(metavar="SELECTOR", help="Only nodes that it matches, as tier=edge.")] = "",
+    forget: Annotated[
+        str, typer.Option(metavar="NODE", help="Forget a node that will not come back; its name stays taken.")
+    ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
     json: Json = False,
@@ -36,6 +39,10 @@ def fleet(
 
     The lag counts the revisions between what a node applied and the last that changed what it is to hold.
     """
+    if forget:
+        gone = client.mesh.forget_node(forget)
+        rendering.print_line(f"forgot {gone.node}, which was not heard for {_silence(gone)}")
+        return
     if json:
         rendering.print_json([rendering.as_json(node) for node in client.mesh.list_nodes(selector)])
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +14,16 @@ from neuralmesh_server.cli.labor_jobs import print_result
 from neuralmesh_server.cli.labor_progress import LiveProgress
 from neuralmesh_server.cli.labor_wish import wished
 from neuralmesh_server.cli.rendering import Json, plain
+from neuralmesh_server.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from neuralmesh import Client
+
+EMBEDDED, DASK = ENGINES = ("embedded", "dask")
+"""What can run shards in this program."""
 
 FOLDER = Path("data/labor")
 """Where jobs that this program runs are kept, unless it is told otherwise."""
@@ -35,6 +40,10 @@ def run(
     folder: Annotated[
         Path, typer.Option("--cache", metavar="DIR", help="Folder of jobs and results that this program keeps.")
     ] = FOLDER,
+    engine: Annotated[str, typer.Option(metavar="embedded|dask", help="What runs them here.")] = "embedded",
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="A Dask scheduler; without one, Dask is started here.")
+    ] = "",
     service: Annotated[
         bool, typer.Option("--service", help="Let the labor service run it (--labor names it); else this program does.")
     ] = False,
@@ -49,8 +58,15 @@ def run(
     """
     from neuralmesh import Client  # noqa: PLC0415 - imports grpc, which waits for the transport
 
+    if engine not in ENGINES or (scheduler and engine != DASK):
+        wrong = f"--engine is {' or '.join(ENGINES)}, and --scheduler is dask's"
+        raise InvalidArgumentError("FIELD_INVALID", wrong, field="engine")
+    dask = (scheduler or "local") if engine == DASK else ""
     with Client(**options) as client:
-        with _array(client, options, folder, workers, service=service) as array, LiveProgress(shown=not json) as live:
+        with (
+            nullcontext(client) if service else _local(folder, options, workers, dask) as array,
+            LiveProgress(shown=not json) as live,
+        ):
             submitted = array.labor.submit_job(spec)
             with _cancelling(array, submitted.name, service=service):
                 ended = array.labor.finish(submitted.name, out=out, progress=live)
@@ -59,18 +75,11 @@ def run(
     print_result(ended, out, json=json)
 
 
-@contextmanager
-def _array(
-    client: Client, options: Mapping[str, Any], folder: Path, workers: int, *, service: bool
-) -> Iterator[Client]:
-    """Give a client of what runs the job."""
-    if service:
-        yield client
-        return
+def _local(folder: Path, options: Mapping[str, Any], workers: int, dask: str) -> AbstractContextManager[Client]:
+    """Return the array within this program."""
     from neuralmesh_server.cli.labor_local import local_array  # noqa: PLC0415 - imports the service
 
-    with local_array(folder, options, workers) as array:
-        yield array
+    return local_array(folder, options, workers=workers, dask=dask)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import posixpath
 from typing import TYPE_CHECKING, Protocol
 
 from neuralmesh_server.datasets.format_arrow import TableFile
@@ -33,23 +33,18 @@ class Selection(Protocol):
 
 
 class OpenFile(Protocol):
-    """A file whose structure is known.
+    """The structure of an open file, of no use once the file is closed.
 
     Attributes:
         rows: Its rows, rejected ones included.
         sequential: It costs to open, and ranges are best read in order. Else many may open it, each for a single range.
-        file: The file.
     """
 
-    file: DataFile
     rows: int
     sequential: bool
 
     def select(self, wanted: ColumnRoles) -> Selection:
         """Return the columns in the wanted roles; raises DATASET_INVALID where the file has not got them."""
-
-    def close(self) -> None:
-        """Let go of the file; selections are of no use afterwards."""
 
 
 _FORMATS: Mapping[str, Callable[[DataFile], OpenFile]] = {
@@ -66,7 +61,7 @@ SUFFIXES = frozenset(_FORMATS)
 
 
 def open_file(file: DataFile) -> OpenFile:
-    """Return a file by its structure, in the format that its name says; it is closed with it, or at once if refused.
+    """Return a file by its structure, in the format that its name says.
 
     Raises:
         FailedPreconditionError: DATASET_INVALID where it is not what its suffix says, DATASET_CHANGED where it is gone.
@@ -76,7 +71,7 @@ def open_file(file: DataFile) -> OpenFile:
 
 def suffix(name: str) -> str:
     """Return the suffix of a file's name in small letters."""
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].lower()
 
 
 def check_path(path: str) -> None:

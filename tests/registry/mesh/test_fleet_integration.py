@@ -74,6 +74,26 @@ async def test_nodes_come_in_pages_and_by_selector(mesh):
     assert not later["a"].connected
 
 
+async def test_a_node_that_will_not_come_back_is_forgotten(serving, tmp_path):
+    """It is gone for good, also over a restart; one that is connected is not, and one that comes back is known again."""
+    forget = api.ForgetNodeRequest(node="edge-1")
+    async with serving(tmp_path / "data") as mesh:
+        assert (await mesh.failure(mesh.mesh.ForgetNode(forget))).reason == "NODE_NOT_FOUND"
+        node = Node("edge-1", site="oslo")
+        async with node.following(mesh.mesh):
+            assert (await mesh.failure(mesh.mesh.ForgetNode(forget))).reason == "NODE_CONNECTED"
+        await mesh.until(lambda nodes: not nodes["edge-1"].connected)
+        assert (await mesh.mesh.ForgetNode(forget)).node.labels["site"] == "oslo"
+        assert await mesh.nodes() == {}
+    async with serving(tmp_path / "data") as mesh:
+        assert await mesh.nodes() == {}
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await Node("edge-1", key=b"another".ljust(32, b".")).run(mesh.mesh)
+        assert Failure(refusal.value).reason == "NODE_KEY_CONFLICT", "its name is its own for ever"
+        async with node.following(mesh.mesh):
+            assert list(await mesh.nodes()) == ["edge-1"]
+
+
 async def test_the_mesh_is_healthy_and_reflected(mesh):
     """Health answers for the service by its full name."""
     async with grpc.aio.insecure_channel(str(mesh.app.endpoint)) as channel:
@@ -119,6 +139,7 @@ async def reason_of(call) -> str:
         ("ListAssignments", api.ListAssignmentsRequest(), {"reader", "scoped", "promoter", "admin"}),
         ("GetDesiredState", api.GetDesiredStateRequest(), {"reader", "node", "promoter", "admin"}),
         ("ListNodes", api.ListNodesRequest(), {"reader", "promoter", "admin"}),
+        ("ForgetNode", api.ForgetNodeRequest(node="edge-1"), {"admin"}),
     ],
 )
 async def test_roles_decide_who_may_do_what(guarded, method, request_, permitted):

@@ -25,6 +25,9 @@ class NothingKept:
     async def save(self, nodes):
         pass
 
+    async def delete(self, name):
+        pass
+
 
 class Kept(NothingKept):
     """What another world knew of its nodes."""

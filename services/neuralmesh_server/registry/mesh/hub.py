@@ -47,6 +47,7 @@ class Step:
     whole: bool = False
     models: tuple[ModelState, ...] = ()
     removed: tuple[str, ...] = ()
+    event_hash: bytes = b""
 
 
 class Session:
@@ -243,6 +244,7 @@ class Hub:
                 appliedRevision=hello.applied_revision,
                 revision=self.revision,
             )
+        await self._check_history(hello)
         await self._tracer.register(hello.node, hello.id_key, origin)
         if self._closed:
             raise _stopping()
@@ -257,6 +259,24 @@ class Hub:
         log.info("node_joined", node=hello.node, applied_revision=hello.applied_revision)
         self._tell()
         return session
+
+    async def _check_history(self, hello: Hello) -> None:
+        """Hold the event by which a node came to its revision against the one that led there here."""
+        revision = hello.applied_revision
+        if not hello.event_hash or not revision:
+            return
+        if await self._store.read(lambda view: pictures.event_hash(view, revision)) == hello.event_hash:
+            return
+        log.warning("node_has_another_past", node=hello.node, revision=revision, registry=self.revision)
+        if revision == self.revision:
+            raise FailedPreconditionError(
+                "REVISION_AHEAD",
+                f"node {hello.node!r} has applied revision {revision} of another history: this registry was restored,"
+                " and came to that revision by another event",
+                node=hello.node,
+                appliedRevision=revision,
+                revision=self.revision,
+            )
 
     def leave(self, session: Session) -> None:
         """Take that a session's stream is over."""
@@ -277,7 +297,7 @@ class Hub:
         key = b"" if base is None else base.digest, target.digest
         found = self._steps.get(key)
         if found is None:
-            found = self._steps[key] = _step(self.revision, base, target)
+            found = self._steps[key] = _step(self._picture, base, target)
         return found
 
     def followers(self, model: str, alias: str) -> list[str]:
@@ -297,9 +317,10 @@ class Hub:
             listener()
 
 
-def _step(revision: int, base: DesiredState | None, target: DesiredState) -> Step:
+def _step(picture: Picture, base: DesiredState | None, target: DesiredState) -> Step:
+    revision, event = picture.revision, picture.event_hash
     if base is None:
-        return Step(revision, target.digest, whole=True, models=tuple(target.models.values()))
+        return Step(revision, target.digest, whole=True, models=tuple(target.models.values()), event_hash=event)
     before = base.models
     changed = (
         state
@@ -307,7 +328,7 @@ def _step(revision: int, base: DesiredState | None, target: DesiredState) -> Ste
         if name not in before or before[name].accumulator != state.accumulator
     )
     removed = (name for name in before if name not in target.models)
-    return Step(revision, target.digest, models=tuple(changed), removed=tuple(removed))
+    return Step(revision, target.digest, models=tuple(changed), removed=tuple(removed), event_hash=event)
 
 
 def _stopping() -> UnavailableError:
