@@ -139,7 +139,7 @@ class Station:
         self._waiting: deque[Held] = deque()
         self._jobs: dict[str, dict[str, Any]] = {}
         self._room = asyncio.Event()
-        self._room.set()
+        """Set while processes that are ready could have more shards: none is leased for one that still starts."""
         self._deliveries: set[asyncio.Task[None]] = set()
         self._defect: asyncio.Future[None] | None = None
 
@@ -175,7 +175,7 @@ class Station:
         busy, pause = loop.time(), 0.0
         while True:
             await self._room.wait()
-            wanted = DEPTH * self.card.slots - self._underway()
+            wanted = max(self._capacity() - self._underway(), 1)  # a process may have ended in between
             wait = WAIT_SECONDS if self._idle_seconds is None else min(WAIT_SECONDS, self._idle_seconds)
             asked = loop.time()
             try:
@@ -254,6 +254,9 @@ class Station:
             del self._held[token]
             self._deliver(self._tell(token, why))
 
+    def _capacity(self) -> int:
+        return DEPTH * len(self.pids)
+
     def _underway(self) -> int:
         return len(self._waiting) + sum(len(seat.shards) for seat in self._seats)
 
@@ -272,7 +275,7 @@ class Station:
                 seat.jobs.add(lease.job)
             seat.shards[lease.token] = held
             seat.process.send({"run": messages.lease_fact(lease)})
-        if self._underway() < DEPTH * self.card.slots:
+        if self._underway() < self._capacity():
             self._room.set()
         else:
             self._room.clear()
