@@ -399,6 +399,10 @@ async def test_workers_are_listed_with_when_they_were_heard(bench) -> None:
     await bench.pass_time(3)
     (view,) = await bench.desk.workers.list()
     assert (view.live, view.worker.seen_ms) == (False, 1_700_000_000_000 + 1_007_000)
+    await bench.lease(TWO, 0)
+    await bench.pass_time(46)
+    view = (await bench.desk.workers.list())[1]
+    assert (view.live, view.worker.seen_ms) == (False, 1_700_000_000_000 + 1_010_000)
 
 
 async def test_the_manifest_and_the_plan_are_kept(bench) -> None:

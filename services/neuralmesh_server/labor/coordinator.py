@@ -276,6 +276,9 @@ class Coordinator:
         now = self._clock()
         if self._watchdog.look(now):
             self._wake()
+        while self._watchdog.gone:
+            gone = self._watchdog.gone.pop()
+            await self.workers.note(gone.card, gone.heard)
         await self._place()
         for run in self.dispatcher:
             self._lifecycle.check(run)

@@ -47,10 +47,11 @@ class Workers:
         known = await self._store.read(lambda view: view.workers())
         self._roster.quarantined.update(worker.name for worker in known if worker.quarantined)
 
-    async def note(self, card: WorkerCard) -> None:
-        """Keep what a worker is and that it was heard now."""
-        now_ms = int(self._wall() * 1000)
-        known = KnownWorker(card.name, card.host, card.slots, card.numerics, 0, quarantined=False, seen_ms=now_ms)
+    async def note(self, card: WorkerCard, heard: float | None = None) -> None:
+        """Keep what a worker is and when it was heard, on the monotonic clock; None for now."""
+        seconds = 0.0 if heard is None else self._clock() - heard
+        seen = int((self._wall() - seconds) * 1000)
+        known = KnownWorker(card.name, card.host, card.slots, card.numerics, 0, quarantined=False, seen_ms=seen)
         await self._store.write(lambda ledger: ledger.put_worker(known))
 
     async def list(self) -> list[WorkerView]:

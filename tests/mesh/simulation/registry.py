@@ -100,23 +100,20 @@ class SimulatedRegistry:
     async def promote(self, version: int, waves: WavePlan | None = None) -> None:
         """Move the alias."""
         move = await self._promotions.promote(MODEL, ALIAS, AliasState(version), "", SOMEBODY, waves=waves)
-        revision, first = move.alias.revision, EVERY_NODE_PPM if waves is None else waves.shares_ppm[0]
-        self.history.add((revision, move.alias.state.version))
-        # The same number may be given again after a restore: what may be known is what reached furthest.
-        self.shares[revision] = max(first, self.shares.get(revision, 0))
+        self._known(move.alias.revision, version, EVERY_NODE_PPM if waves is None else waves.shares_ppm[0])
 
     async def rollback(self) -> None:
         """Take the last promotion back, where there is one to go back to."""
         if (await self._promotions.alias(MODEL, ALIAS)).rollback_versions:
             move = await self._promotions.rollback(MODEL, ALIAS, 0, "", SOMEBODY)
-            self.history.add((move.alias.revision, move.alias.state.version))
+            self._known(move.alias.revision, move.alias.state.version)
 
     async def assign(self, selector: str, pinned_version: int = 0) -> None:
         """Set an assignment."""
         assignment = Assignment(parse(selector).text, MODEL, ALIAS, pinned_version)
         change = await self._assignments.set(assignment, SOMEBODY)
         if pinned_version:
-            self.history.add((change.assignment.revision, pinned_version))
+            self._known(change.assignment.revision, pinned_version)
 
     async def unassign(self, selector: str) -> None:
         """Delete an assignment, where there is one."""
@@ -143,6 +140,11 @@ class SimulatedRegistry:
     async def sizes(self, digests: tuple[str, ...]) -> dict[str, int]:
         """Return the sizes of artifacts, for the catalog."""
         return {digest: len(self.artifacts[digest]) for digest in digests if digest in self.artifacts}
+
+    def _known(self, revision: int, version: int, share: int = EVERY_NODE_PPM) -> None:
+        """Take note of what nodes may know; a number that is given again after a restore counts as far as any of them."""
+        self.history.add((revision, version))
+        self.shares[revision] = max(share, self.shares.get(revision, 0))
 
     def _make(self) -> None:
         loop = asyncio.get_running_loop()
