@@ -9,8 +9,8 @@ import hpack
 import pytest
 
 from neuralmesh_server.runtime.server import Server
-from tests.runtime.echo import STREAM
 from tests.processes import PATIENCE
+from tests.runtime.echo import STREAM
 from tests.runtime.front import MEBIBYTE, Handler, assert_serves, quiet, resident
 from tests.runtime.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, SETTINGS, frame
 from tests.runtime.peer import REQUEST, Peer
