@@ -5,8 +5,6 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Protocol
 
-from neuralmesh_server.datasets.format_arrow import TableFile
-from neuralmesh_server.datasets.format_csv import CsvFile
 from neuralmesh_server.datasets.format_npy import NpyFile
 from neuralmesh_server.datasets.format_npz import NpzFile
 from neuralmesh_server.datasets.refusals import dataset_invalid
@@ -47,13 +45,25 @@ class OpenFile(Protocol):
         """Return the columns in the wanted roles; raises DATASET_INVALID where the file has not got them."""
 
 
+def _table(file: DataFile) -> OpenFile:
+    from neuralmesh_server.datasets.format_arrow import TableFile  # noqa: PLC0415 - who reads arrays starts sooner
+
+    return TableFile(file)
+
+
+def _csv(file: DataFile) -> OpenFile:
+    from neuralmesh_server.datasets.format_csv import CsvFile  # noqa: PLC0415 - as above
+
+    return CsvFile(file)
+
+
 _FORMATS: Mapping[str, Callable[[DataFile], OpenFile]] = {
     ".npy": NpyFile,
     ".npz": NpzFile,
-    ".parquet": TableFile,
-    ".arrow": TableFile,
-    ".feather": TableFile,
-    ".csv": CsvFile,
+    ".parquet": _table,
+    ".arrow": _table,
+    ".feather": _table,
+    ".csv": _csv,
 }
 
 SUFFIXES = frozenset(_FORMATS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -200,7 +200,7 @@ class Station:
 
     async def _pause(self, pause: float, error: NeuralMeshError) -> float:
         """Wait after a refusal of the desk; returns the pause to wait after the next one."""
-        if isinstance(error, PermissionDeniedError):
+        if error.reason == "WORKER_QUARANTINED":
             if not self.quarantined:
                 log.error("labor_worker_quarantined", worker=self.card.name, why=error.message)
             self.quarantined = True
@@ -222,7 +222,7 @@ class Station:
         except LinkError as error:
             self._give_back(name, Failure("PEER_UNREACHABLE", f"the registry gave no files: {error}", retryable=True))
         except (NeuralMeshError, OSError) as error:
-            self._give_back(name, failure(error))
+            self._give_back(name, replace(failure(error), retryable=True))  # nothing was run
         except ValueError as error:
             self._give_back(name, Failure("INTERNAL", str(error), retryable=True))
         else:
@@ -251,7 +251,8 @@ class Station:
 
     def _give_back(self, job: str, why: Failure) -> None:
         for token in [token for token, held in self._held.items() if held.lease.job == job]:
-            self._deliver(self._fail(token, why))
+            del self._held[token]
+            self._deliver(self._tell(token, why))
 
     def _capacity(self) -> int:
         return DEPTH * len(self.pids)
@@ -389,17 +390,19 @@ class Station:
             await self._desk.complete(self.card, token, said["result"].encode(), said["nanoseconds"] / 1e9)
         except AbortedError as error:
             log.info("labor_result_not_wanted", worker=self.card.name, reason=error.reason)
-        except PermissionDeniedError:
-            self.quarantined = True  # `_lease` says so
+        except PermissionDeniedError as error:
+            log.info("labor_result_refused", worker=self.card.name, reason=error.reason)
         except (NeuralMeshError, OSError) as error:
-            await self._fail(token, failure(error))
+            await self._fail(token, replace(failure(error), retryable=True))  # the result itself may be right
         finally:
             path.unlink(missing_ok=True)
             self._held.pop(token, None)
 
     async def _fail(self, token: int, why: Failure) -> None:
-        if self._held.pop(token, None) is None:
-            return  # the lease was lost before
+        if self._held.pop(token, None) is not None:  # else the lease was lost before
+            await self._tell(token, why)
+
+    async def _tell(self, token: int, why: Failure) -> None:
         try:
             await self._desk.fail(self.card, token, why.reason, why.message, retryable=why.retryable)
         except NeuralMeshError as error:
