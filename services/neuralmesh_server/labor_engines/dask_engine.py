@@ -101,7 +101,9 @@ class DaskEngine:
                         n_workers=self._workers,
                         threads_per_worker=1,
                         processes=True,
-                        dashboard_address=None,
+                        # Its server has a port in any case: any that is free, on loopback, and no dashboard on it.
+                        dashboard_address="127.0.0.1:0",
+                        scheduler_kwargs={"dashboard": False},
                         asynchronous=True,
                     )
                 )

@@ -18,7 +18,11 @@ from neuralmesh.labor.v1 import resources_pb2 as pb
 from tests.labor.whole import LEASE_SECONDS, Whole, cancelled_at, moments, run_killing
 from tests.labor_engines.test_service import service, worker
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of Dask's sockets
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 VERSIONS = ("digits@production", "digits-onnx@production")
 
