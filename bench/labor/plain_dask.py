@@ -49,7 +49,11 @@ def main() -> None:
     meta = pd.DataFrame({"row": np.array([], np.int64), "label": np.array([], np.int64)})
     with (
         distributed.LocalCluster(
-            n_workers=int(workers), threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=int(workers),
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -102,6 +102,8 @@ class DaskEngine:
                         threads_per_worker=1,
                         processes=True,
                         dashboard_address=None,
+                        # Without a dashboard the scheduler still has an HTTP server, on 8787 unless it is told another.
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                         asynchronous=True,
                     )
                 )
