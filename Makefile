@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-index demo-transform demo-mesh up test test-mesh test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-mesh bench-load lock clean
+.PHONY: help setup demo demo-index demo-transform demo-labor demo-mesh up test test-mesh test-labor test-interop sanitize fuzz-loaders lint types format generate breaking tools peers bench bench-serving bench-kernel bench-mesh bench-labor bench-load lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -35,18 +35,24 @@ demo-index: $(STAMP) ## digits by their nearest neighbours: a binary index, two 
 demo-transform: $(STAMP) ## near duplicates of digits: a signal transform, and an index of what it gives
 	@$(BIN)/python -m neuralmesh_server.demo.near_duplicates
 
+demo-labor: $(STAMP) ## one batch job on one worker, two, two of which one is killed, and Dask: the same bytes
+	@$(BIN)/python -m neuralmesh_server.demo.labor
+
 demo-mesh: $(STAMP) ## two edge nodes serve while the line is cut, converge when it is back, and roll back on site
 	@$(BIN)/python -m neuralmesh_server.demo.mesh
 
 up: $(STAMP) ## the three services on loopback until Ctrl-C, data in ./data
 	@$(BIN)/neuralmesh up
 
-test: $(STAMP) ## every test that needs nothing but PyPI
-	$(BIN)/pytest --ignore=tests/interop --ignore=tests/mesh/long
+test: $(STAMP) ## every test that needs nothing but PyPI, two at a time
+	$(BIN)/pytest -n 2 --dist worksteal --ignore=tests/interop --ignore=tests/mesh/long --ignore=tests/labor/long
 
 test-mesh: $(STAMP) ## the mesh at length: SCHEDULES=n simulated from seed FIRST=n on, and kill -9 at every point
 	$(BIN)/python -m tests.mesh.simulation.schedules $(or $(FIRST),0) $(or $(SCHEDULES),3000)
 	$(BIN)/pytest tests/mesh/long
+
+test-labor: $(STAMP) ## one job over every number of workers, engine, fault and kill: one output digest
+	$(BIN)/pytest tests/labor/long
 
 test-interop: $(TOOLS_STAMP) $(PEERS_STAMP) $(KERNEL_PEERS_STAMP) ## foreign clients and tools against the real services; fails where a tool is absent
 	buf lint
@@ -104,7 +110,10 @@ bench-kernel: $(TOOLS_STAMP) $(KERNEL_PEERS_STAMP) ## the kernel's speed table; 
 bench-mesh: $(TOOLS_STAMP) ## the mesh's speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n
 	$(BIN)/python -m bench.mesh $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench: bench-serving bench-kernel bench-mesh ## all three
+bench-labor: $(STAMP) ## the labor array's speed table; fails where a target is missed; ONLY=rows QUICK=1 WRITE=1 ROUNDS=n
+	$(BIN)/python -m bench.labor $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench: bench-serving bench-kernel bench-mesh bench-labor ## all four
 
 bench-load: $(TOOLS_STAMP) ## `neuralmesh load`, ghz and h2load against one node, one after the other
 	$(BIN)/python bench/load_tools.py

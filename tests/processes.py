@@ -7,6 +7,9 @@ from pathlib import Path
 
 from bench.processes import ServerProcess
 
+PATIENCE = 90.0
+"""Seconds to wait for what comes in a moment, on a machine that does ten other things; then it will never come."""
+
 
 class Service:
     """One process of `python -m neuralmesh_server NAME`, restartable on the same port and data.
@@ -64,7 +67,7 @@ def running_services(data: Path) -> Iterator[dict[str, Service]]:
             service.kill()
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Ask again until a condition holds; fails with `what` when it does not come to hold."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -42,10 +42,10 @@ class EdgeNode:
     client: Client
     log: Path
 
-    def swaps_us(self) -> list[float]:
-        """Return how long each state took that it was sent: from its arrival until what was held answered."""
+    def swaps_us(self) -> list[tuple[float, float]]:
+        """Return how long each state took that it was sent, and its processor time: until what was held answered."""
         lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        return [line["microseconds"] for line in lines if line["event"] == "state_taken"]
+        return [(line["microseconds"], line["cpu_microseconds"]) for line in lines if line["event"] == "state_taken"]
 
 
 @dataclass

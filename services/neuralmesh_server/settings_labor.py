@@ -33,6 +33,8 @@ class LaborSettings:
         http: Where Prometheus scrapes; None, the default, for nowhere.
         token: What the service's own calls of the registry carry, where it asks for it.
         workers: Processes of this machine that run shards; 0 leaves all work to workers that dial in.
+        dask: Address of a Dask scheduler whose workers run shards, or `local` for a cluster of as many processes of
+            this machine as `workers`; empty for none.
         lease_seconds: How long a lease holds without being renewed.
     """
 
@@ -42,6 +44,7 @@ class LaborSettings:
     http: Endpoint | None = None
     token: str = field(default="", repr=False)
     workers: int = 0
+    dask: str = ""
     lease_seconds: float = 10.0
 
     def __post_init__(self) -> None:
@@ -54,7 +57,7 @@ class LaborSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> LaborSettings:
-        """Read NEURALMESH_LABOR_LISTEN, _DATA, _HTTP, _WORKERS, _LEASE_SECONDS, NEURALMESH_REGISTRY and so on."""
+        """Read NEURALMESH_LABOR_LISTEN, _DATA, _HTTP, _WORKERS, _DASK, _LEASE_SECONDS, NEURALMESH_REGISTRY and more."""
         http = env.get("NEURALMESH_LABOR_HTTP")
         return cls(
             server=ServerSettings.from_env(env, "NEURALMESH_LABOR", LABOR_PORT),
@@ -65,5 +68,6 @@ class LaborSettings:
             http=Endpoint.parse(http, name="NEURALMESH_LABOR_HTTP") if http else None,
             token=env.get("NEURALMESH_TOKEN", ""),
             workers=int(read_number(env, "NEURALMESH_LABOR_WORKERS", 0)),
+            dask=env.get("NEURALMESH_LABOR_DASK", ""),
             lease_seconds=read_number(env, "NEURALMESH_LABOR_LEASE_SECONDS", 10.0),
         )

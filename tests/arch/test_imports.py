@@ -213,3 +213,17 @@ def test_no_pickle_anywhere() -> None:
         if package_of(name) in forbidden
     ]
     assert found == []
+
+
+def test_data_sets_know_neither_models_nor_jobs() -> None:
+    """Whatever reads rows can use them: they are below the services and their engines."""
+    permitted = tuple(f"neuralmesh_server.{name}" for name in ("datasets", "errors", "canonical"))
+    found = [
+        f"{relative(path)} imports {name}"
+        for path in modules(SERVER / "datasets")
+        for name in imported(path)
+        if (name.startswith("neuralmesh_server.") and not name.startswith(permitted))
+        or package_of(name) in {"grpc", "google", "neuralmesh", "liam_core"}
+    ]
+    assert found == []
+    assert modules(SERVER / "datasets"), "the rule looked at nothing"

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from liam_core import write_binary_network
 from neuralmesh import Client
 from neuralmesh_server.cli import main
+from tests.cli.forking import Forking
 from tests.cli.processes import PROGRAM, clean_environment, read_announcement
+from tests.processes import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +35,17 @@ class Commands:
     """Runs commands in an environment."""
 
     env: dict[str, str]
+    forking: Forking | None = None
+    """What runs them; None starts the program for each."""
 
     def run(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command and require its exit code."""
-        done = subprocess.run(
-            [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, env=self.env, timeout=60, check=False
-        )
+        words = [str(argument) for argument in arguments]
+        if self.forking is not None:
+            done = self.forking.run(words, self.env)
+        else:
+            command = [*PROGRAM, *words]
+            done = subprocess.run(command, capture_output=True, text=True, env=self.env, timeout=PATIENCE, check=False)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
@@ -61,20 +67,26 @@ class Commands:
 
     def wait_ready(self, model: str, version: object) -> None:
         """Return when the node serves a version."""
-        end = time.monotonic() + 20
         with self.client() as client:
-            while not client.inference.model_ready(model, str(version)):
-                assert time.monotonic() < end, f"{model}@{version} is not ready"
+            until(lambda: client.inference.model_ready(model, str(version)), f"{model}@{version} is ready")
 
 
 @pytest.fixture(scope="session")
 def commands() -> Commands:
-    """Return commands without services."""
+    """Return commands without services, each started as a user starts it."""
     return Commands(clean_environment())
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory) -> Iterator[Commands]:
+def forking() -> Iterator[Forking]:
+    """Return what runs many commands."""
+    forking = Forking(clean_environment())
+    yield forking
+    forking.close()
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory, forking) -> Iterator[Commands]:
     """Return commands against the three services that `up --ephemeral` runs."""
     data = tmp_path_factory.mktemp("suite")
     process = subprocess.Popen(
@@ -88,9 +100,9 @@ def suite(tmp_path_factory) -> Iterator[Commands]:
     addresses = read_announcement(process.stdout)
     assert addresses.keys() == {"registry", "inference", "metrics"}
     exports = {f"NEURALMESH_{name.upper()}": address for name, address in addresses.items()}
-    yield Commands({**clean_environment(), **exports, "NEURALMESH_ACTOR": "tester"})
+    yield Commands({**clean_environment(), **exports, "NEURALMESH_ACTOR": "tester"}, forking)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, "")
 
 

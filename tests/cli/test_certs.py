@@ -13,6 +13,7 @@ from neuralmesh import Client, TlsFiles, exceptions
 from neuralmesh_server.errors import AlreadyExistsError, InvalidArgumentError
 from neuralmesh_server.runtime.certificates import create_authority
 from tests.cli.processes import PROGRAM, clean_environment
+from tests.processes import PATIENCE
 
 
 def test_certificates_have_names_keys_and_modes(tmp_path):
@@ -61,7 +62,7 @@ def test_the_command_writes_them_and_says_how_to_use_them(commands, tmp_path):
     assert f"NEURALMESH_TLS_CERT={tmp_path / 'c' / 'ada.crt'}" in done.stdout
     assert "--force" in commands.error("certs", "--out", tmp_path / "c", code=5)
     names = [item["name"] for item in commands.json("certs", "--out", tmp_path / "c", "--force")]
-    assert names == ["ca", "registry", "inference", "metrics", "client"]
+    assert names == ["ca", "registry", "inference", "metrics", "labor", "client"]
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def secured(tmp_path):
     assert words[:2] == ["listening", "registry"]
     yield words[2], tmp_path
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
 

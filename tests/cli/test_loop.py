@@ -14,6 +14,7 @@ import pytest
 
 from neuralmesh_server.cli.predict import read_parameters
 from tests.cli.processes import PROGRAM
+from tests.processes import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +140,11 @@ def test_top_shows_what_the_node_did(pushed):
     with pushed.client() as client:
         prediction = client.infer("digits", {"input": np.array([[1, -1, 1, -1]], np.float32)}, version=1)
         assert client.record_outcome(prediction.prediction_id, prediction.outputs["label"]).state
-        while not any(one.version == 1 and one.correct for one in client.metrics.list_version_metrics("digits")):
-            pass  # the test's own timeout ends this
+
+        def is_counted() -> bool:
+            return any(one.version == 1 and one.correct for one in client.metrics.list_version_metrics("digits"))
+
+        until(is_counted, "the outcome is counted")
     top = pushed.json("top")
     assert [row["key"] for row in top["rows"]][:3] == ["nodes_running", "uptime_percent", "work_done"]
     versions = {figures["version"]: figures for figures in top["versions"] if figures["model"] == "digits"}
@@ -168,7 +172,7 @@ def test_push_shows_progress_only_on_a_terminal(pushed, tmp_path):
         stderr=theirs,
         text=True,
     )
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
@@ -203,7 +207,7 @@ def test_watching_top_ends_with_ctrl_c(pushed):
         if seen == 2:
             break
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (130, "")
 
 
@@ -277,8 +281,11 @@ def test_predict_sends_parameters_and_shows_those_of_the_answer(pushed):
     arms = {}
     with pushed.client() as client:
         rows = {"input": np.array([[1, -1, 1, -1]], np.float32)}
-        while "arm" not in client.infer("digits", rows, version="armed", parameters={"user": 1}).parameters:
-            pass  # until the node has followed; the test's own timeout ends this
+
+        def has_arms() -> bool:
+            return "arm" in client.infer("digits", rows, version="armed", parameters={"user": 1}).parameters
+
+        until(has_arms, "the node has followed")
         for user in (7, 8, 9, 10, 11, "x"):
             found = client.infer("digits", rows, version="armed", parameters={"user": user}, request_id="me")
             arms[user] = found.parameters["arm"]

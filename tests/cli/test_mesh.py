@@ -9,7 +9,8 @@ import pytest
 
 from neuralmesh import AsyncClient
 from neuralmesh.mesh.v1 import mesh_service_pb2 as api
-from neuralmesh_server.cli.fleet import node_row, state_text
+from neuralmesh_server.cli.fleet import detail_text, node_row, told
+from tests.processes import PATIENCE
 
 MODEL = "edges"
 
@@ -97,7 +98,7 @@ def test_the_fleet_shows_a_node(pushed):
             figures = api.NodeFigures(cache_bytes=2048, cache_limit_bytes=4096, forwarded=7, forward_failures=1)
             report = api.Report(outcome=1, revision=step.revision, state_digest=step.state_digest, figures=figures)
             said.put_nowait(api.SyncRequest(report=report))
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE
             while not (await anext(client.mesh.list_nodes("tier=cli"))).converged:
                 assert time.monotonic() < end, "the node is not converged"
                 await asyncio.sleep(0.01)
@@ -113,15 +114,37 @@ def test_the_fleet_shows_a_node(pushed):
         assert part in table
 
 
-def test_the_state_of_a_node_says_why_it_has_not_converged():
+def test_nobody_cannot_be_forgotten(pushed):
+    """What is not known cannot be forgotten."""
+    assert "NODE_NOT_FOUND" in pushed.error("fleet", "--forget", "nobody", code=3)
+
+
+def test_the_detail_of_a_node_says_why_it_has_not_converged():
     """A reason, another state, an alias that is set aside and versions that do not load each have their words."""
     other = api.Node(state_digest=b"a", desired_digest=b"b", desired_revision=9, applied_revision=4)
-    assert (node_row(other)[4], state_text(other)) == ("5", "holds another state")
-    assert state_text(api.Node(state_digest=b"a", desired_digest=b"b", reason="disk full")) == "disk full"
-    assert state_text(api.Node()) == "has not reported yet"
-    aside = api.LocalOverride(model="m", alias="a", version=3, actor="ann")
-    assert state_text(api.Node(figures=api.NodeFigures(overrides=[aside]))) == "set aside: m@a is 3 by ann"
+    assert (node_row(other)[4], detail_text(other)) == ("5", "holds another state")
+    assert detail_text(api.Node(state_digest=b"a", desired_digest=b"b", reason="disk full")) == "disk full"
+    assert detail_text(api.Node()) == "has not reported yet"
+    aside = api.LocalOverride(model="m", alias="a", version=3, actor="ann", reason="wrong since noon")
+    assert (
+        detail_text(api.Node(figures=api.NodeFigures(overrides=[aside])))
+        == "set aside: m@a is 3 by ann: wrong since noon"
+    )
     failing = api.NodeFigures(failures=["m/2: no"])
-    assert state_text(api.Node(converged=True, figures=failing)) == "converged; cannot load m/2: no"
+    assert detail_text(api.Node(converged=True, figures=failing)) == "cannot load m/2: no"
     gone = api.Node(node="n", silence={"seconds": 90})
     assert node_row(gone)[2] == "no, for 90 s"
+
+
+def test_columns_without_a_count_are_left_out():
+    """A table of nodes that forward, hedge and hold nothing is as wide as what it says."""
+    idle = api.Node(node="n", converged=True)
+    busy = api.Node(node="m", figures=api.NodeFigures(forwarded=1))
+    assert told([node_row(idle)]) == (
+        ["node", "labels", "connected", "revision>", "converged", "detail"],
+        [["n", "", "no, for 0 us", "0", "yes", ""]],
+    )
+    columns, rows = told([node_row(idle), node_row(busy)])
+    assert "forwards>" in columns
+    assert "hedges>" not in columns
+    assert [row[columns.index("forwards>")] for row in rows] == ["0", "1"]

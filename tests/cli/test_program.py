@@ -11,6 +11,7 @@ import pytest
 from neuralmesh_server.cli import exit_codes
 from neuralmesh_server.cli.checkup import transport
 from tests.cli.processes import PROGRAM, clean_environment
+from tests.processes import PATIENCE
 
 COMMANDS = [
     "up",
@@ -117,7 +118,7 @@ def test_each_service_runs_alone(name, tmp_path):
     )
     assert process.stdout.readline().startswith(f"listening {name} 127.0.0.1:")
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "Traceback" not in errors
 

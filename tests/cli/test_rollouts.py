@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
 from neuralmesh_server.cli.rollouts import arm_rows
+from tests.processes import until
 
 MODEL = "split"
 
@@ -20,9 +19,13 @@ def test_a_rollout_shows_its_arms(suite, liam_model, onnx_model):
         suite.wait_ready(MODEL, version)
     for _ in range(3):
         assert suite.json("predict", MODEL, "--input", "input=[[1, 0, 0, 0]]")["version"] == 2
-    end = time.monotonic() + 20
-    while not (steps := suite.json("rollouts", MODEL)) or steps[0]["canary"]["requests"] < 3:
-        assert time.monotonic() < end, f"the metrics service knows only {steps}"
+    steps = []
+
+    def are_counted() -> bool:
+        steps[:] = suite.json("rollouts", MODEL)
+        return bool(steps) and steps[0]["canary"]["requests"] >= 3
+
+    until(are_counted, "the metrics service knows three requests")
     (step,) = steps
     assert (step["alias"], step["revision"], step["share_ppm"]) == ("production", moved["revision"], 1_000_000)
     assert (step["canary"]["units"], step["canary"]["failures"], step["unassigned"]) == (3, 0, 0)

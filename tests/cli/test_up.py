@@ -17,7 +17,7 @@ from neuralmesh import Client
 from neuralmesh.exceptions import UnavailableError
 from neuralmesh_server.cli.up import service_commands
 from tests.cli.processes import PROGRAM, clean_environment, read_announcement
-from tests.processes import until
+from tests.processes import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE)
 
 
 def _children(pid: int) -> list[int]:
@@ -55,12 +55,11 @@ def test_it_answers_and_stops_its_services(start, tmp_path):
     process = start("--ephemeral", "--data", str(tmp_path))
     addresses = read_announcement(process.stdout)
     with Client(**addresses) as client:
-        while not client.inference.server_ready():
-            pass  # until the node has followed the registry; the test's own timeout ends this
+        until(client.inference.server_ready, "the node has followed the registry")
         assert list(client.registry.list_models()) == []
     children = _children(process.pid)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, "")
     assert len(children) == 3
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
@@ -92,7 +91,7 @@ def test_a_killed_registry_comes_back(start, tmp_path, liam_model):
         assert {name for name in before if before[name] != after[name]} == {"registry"}
         client.promote("m", 1, alias="again")
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, "registry ended with exit code -9 and is started again\n")
 
 
@@ -104,7 +103,7 @@ def test_a_service_that_does_not_stay_ends_the_suite(start, tmp_path):
     (tmp_path / "metrics").rename(tmp_path / "moved")
     (tmp_path / "metrics").write_text("no folder")
     os.kill(victims["metrics"], signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "error: metrics died 5 times; metrics ended with exit code 2" in errors
     assert errors.count("is started again") == 4
@@ -137,7 +136,7 @@ def test_a_taken_port_is_named(start, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         process = start("--port-base", str(port - 2), "--data", str(tmp_path))
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "registry ended with exit code 2" in errors
     assert f"127.0.0.1:{port}" in errors
@@ -152,12 +151,11 @@ def test_state_outlives_a_restart(start, tmp_path, liam_model):
             if attempt == 0:
                 version = client.push("m", liam_model, kind="liam.binary_network")
                 client.promote("m", version.version)
-            while not client.inference.model_ready("m"):
-                pass  # the test's own timeout ends this
+            until(lambda: client.inference.model_ready("m"), "the model is ready")
             prediction_ids.append(client.infer("m", {"input": np.ones((1, 4), np.float32)}).prediction_id)
             assert [client.trace(found).version.version for found in prediction_ids] == [1] * (attempt + 1)
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         process.communicate()
 
 

@@ -32,6 +32,19 @@ async def test_assignments_have_their_methods(registry):
         assert (events[2].actor.id, events[2].reason) == ("ada", "room")
 
 
+async def forgotten(client: AsyncClient, node: str) -> None:
+    """Return when a node is forgotten: the registry has yet to see that it left."""
+    while True:
+        try:
+            found = await client.mesh.forget_node(node)
+        except exceptions.FailedPreconditionError as error:
+            assert error.reason == "NODE_CONNECTED"  # noqa: PT017 - not until it left
+            await asyncio.sleep(0.01)
+        else:
+            assert found.node == node
+            return
+
+
 async def test_a_node_follows_through_the_client(registry):
     """Sync takes requests and gives states, and the fleet shows the node; the synchronous client reads the same."""
     async with AsyncClient(registry=registry) as client:
@@ -47,6 +60,9 @@ async def test_a_node_follows_through_the_client(registry):
             same = await asyncio.to_thread(lambda: list(plain.mesh.list_nodes()))
         assert [node.node for node in nodes] == [node.node for node in same] == ["edge-1"]
         await steps.aclose()
+        async with asyncio.timeout(20):
+            await forgotten(client, "edge-1")
+        assert [node async for node in client.mesh.list_nodes()] == []
 
 
 @pytest.mark.parametrize(

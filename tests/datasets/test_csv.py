@@ -221,7 +221,7 @@ def test_a_file_that_loses_rows_while_it_is_open_is_noticed(tmp_path: Path) -> N
     """The place of a record is known from before; what is there now is no longer it."""
     path = tmp_path / "t.csv"
     path.write_bytes(b"a\n" + b"1\n" * 3000)
-    file = format_csv.CsvFile(RegularFile(path, "t.csv"))
+    file = format_csv.CsvFile(RegularFile(str(path), "t.csv"))
     selection = file.select(A)
     with path.open("r+b") as changed:
         changed.truncate(3000)
@@ -234,4 +234,3 @@ def test_a_file_that_loses_rows_while_it_is_open_is_noticed(tmp_path: Path) -> N
     with pytest.raises(FailedPreconditionError) as caught:
         selection.read(1000, 1500)
     samples.refused(caught.value, reason="DATASET_CHANGED")
-    file.close()

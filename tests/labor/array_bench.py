@@ -36,7 +36,7 @@ def digest(text: str | bytes) -> str:
     return "sha256:" + hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
-def make_recipe(*, level: str = EXACT, version: int = 1, kind: str = INFER) -> Recipe:
+def make_recipe(*, level: str = EXACT, version: int = 1, kind: str = INFER, bad_rows: str = "fail") -> Recipe:
     """Return a recipe of one version."""
     pin = VersionPin(
         model="digits",
@@ -46,7 +46,7 @@ def make_recipe(*, level: str = EXACT, version: int = 1, kind: str = INFER) -> R
         files=(FilePin("model.safetensors", 10, digest("file")),),
         numerics=Numerics("liam/1", level),
     )
-    return Recipe(kind, (pin,), Columns(), (), "parquet", "writer/1", "fail", 0)
+    return Recipe(kind, (pin,), Columns(), (), "parquet", "writer/1", bad_rows, 0)
 
 
 def make_plan(shards: int = 4, *, rows: int = 10, name: str = "data", costs=None, **said) -> Plan:
@@ -75,6 +75,10 @@ def result_of(lease, lie: str = "", skipped: int = 0) -> bytes:
     data = output_of(lease.action_digest, lie)
     rows = (Skipped(0, skipped, "bad"),) if skipped else ()
     return ActionResult(lease.rows - skipped, digest(data), len(data), rows).encode()
+
+
+async def _once(data):
+    yield data
 
 
 class Bench:
@@ -113,7 +117,7 @@ class Bench:
 
     async def submit(self, plan, **options):
         """Submit a plan."""
-        return await self.desk.submit(Submission(plan, "/data", options=Options(**options), actor="me"))
+        return await self.desk.jobs.submit(Submission(plan, "/data", options=Options(**options), actor="me"))
 
     async def lease(self, card, limit=1):
         """Return leases that there are now."""
@@ -121,7 +125,8 @@ class Bench:
 
     async def deliver(self, card, lease, lie: str = "", skipped: int = 0) -> None:
         """Store what a lease gives, or a lie, and commit it."""
-        await self.shelf.put(output_of(lease.action_digest, lie))
+        data = output_of(lease.action_digest, lie)
+        await self.desk.store_pieces(card, digest(data), len(data), _once(data))
         await self.desk.complete(card, lease.token, result_of(lease, lie, skipped), 0.1)
 
     async def work(self, *cards, lies=None, limit=1) -> None:
@@ -155,7 +160,7 @@ class Bench:
 
     async def view(self, plan):
         """Return the job of a plan."""
-        return await self.desk.get(plan.job)
+        return await self.desk.jobs.get(plan.job)
 
 
 @asynccontextmanager

@@ -101,6 +101,10 @@ async def test_another_process_of_the_name_takes_over(bench) -> None:
     with pytest.raises(NeuralMeshError) as raised:
         await bench.deliver(ONE, old)
     assert reason(raised) == "LEASE_LOST"
+    with pytest.raises(NeuralMeshError) as raised:
+        await bench.lease(ONE)
+    assert reason(raised) == "LEASE_LOST"
+    assert await bench.desk.renew(successor, [new.token]) == []
 
 
 async def test_tokens_grow_over_restarts(bench) -> None:
@@ -236,9 +240,9 @@ async def test_cancel_ends_a_job_and_takes_nothing_more(bench) -> None:
     plan = make_plan(2)
     await bench.submit(plan)
     (lease,) = await bench.lease(ONE)
-    view = await bench.desk.cancel(plan.job, "me")
+    view = await bench.desk.jobs.cancel(plan.job, "me")
     assert view.job.state == "cancelled"
-    assert (await bench.desk.cancel(plan.job, "me")).job == view.job
+    assert (await bench.desk.jobs.cancel(plan.job, "me")).job == view.job
     assert await bench.desk.renew(ONE, [lease.token]) == [lease.token]
     with pytest.raises(NeuralMeshError) as raised:
         await bench.deliver(ONE, lease)
@@ -247,7 +251,7 @@ async def test_cancel_ends_a_job_and_takes_nothing_more(bench) -> None:
     await bench.work(ONE)
     assert (await bench.view(plan)).job.output_digest == expected_output(plan)
     with pytest.raises(NeuralMeshError) as raised:
-        await bench.desk.cancel(plan.job, "me")
+        await bench.desk.jobs.cancel(plan.job, "me")
     assert reason(raised) == "JOB_ENDED"
 
 
@@ -319,17 +323,24 @@ async def test_events_tell_a_monotone_history(bench) -> None:
         await bench.pass_time(1)
     await bench.restart()
     await bench.work(ONE)
-    events = [event async for event in bench.desk.watch(plan.job, 0)]
+    events = [event async for event in bench.desk.jobs.watch(plan.job, 0)]
     assert [event.event for event in events] == list(range(1, len(events) + 1))
     done = [event.progress.done for event in events]
     assert done == sorted(done)
     assert (events[0].message, events[-1].state, done[-1]) == ("submitted", "committed", 6)
-    assert [event async for event in bench.desk.watch(plan.job, 3)] == events[3:]
+    assert [event async for event in bench.desk.jobs.watch(plan.job, 3)] == events[3:]
 
 
 async def test_skipped_rows_are_counted(bench) -> None:
-    """Rows without a result count as done and as skipped."""
-    plan = make_plan(2)
+    """Rows without a result count as done and as skipped, where the job permits that there are any."""
+    strict = make_plan(1)
+    await bench.submit(strict, priority=1)
+    (lease,) = await bench.lease(ONE)
+    with pytest.raises(NeuralMeshError) as raised:
+        await bench.deliver(ONE, lease, skipped=4)
+    assert reason(raised) == "FIELD_INVALID"
+    await bench.desk.jobs.cancel(strict.job, "me")
+    plan = make_plan(2, bad_rows="skip")
     await bench.submit(plan)
     for skipped in (0, 4):
         (lease,) = await bench.lease(ONE)
@@ -351,11 +362,47 @@ async def test_the_placement_can_be_replayed(bench) -> None:
     await bench.desk.leave(ONE)
     await bench.restart()
     await bench.work(TWO, THREE)
-    epochs = await bench.desk.schedule(plan.job)
+    epochs = await bench.desk.jobs.schedule(plan.job)
     assert len(epochs) > 4
     costs = [shard.cost for shard in plan.shards]
     log = [(epoch.slots, epoch.pending) for epoch in epochs]
     assert schedule.replay(costs, list(plan.actions()), log) == epochs
+
+
+async def test_a_committed_job_whose_outputs_are_gone_is_made_whole(bench) -> None:
+    """Submitted again, a committed job runs what is missing of its bytes, and has the same digest as before."""
+    plan = make_plan(3)
+    await bench.submit(plan, skip_cache=True)
+    await bench.work(ONE)
+    before = (await bench.view(plan)).job
+    lost = digest(output_of(list(plan.actions())[1]))
+    bench.content.path(lost).unlink()
+    await bench.submit(plan, skip_cache=True)
+    view = await bench.view(plan)
+    assert (view.job.state, view.progress.done) == ("running", 2)
+    await bench.work(ONE)
+    after = (await bench.view(plan)).job
+    assert (after.state, after.output_digest) == ("committed", before.output_digest)
+    assert bench.content.has(lost)
+
+
+async def test_workers_are_listed_with_when_they_were_heard(bench) -> None:
+    """A worker that lives was heard when it called last; one that left, when it left."""
+    await bench.submit(make_plan(2))
+    await bench.deliver(ONE, (await bench.lease(ONE))[0])
+    await bench.pass_time(5)
+    await bench.desk.renew(ONE, [])
+    await bench.pass_time(2)
+    (view,) = await bench.desk.workers.list()
+    assert (view.live, view.worker.done, view.worker.seen_ms) == (True, 1, 1_700_000_000_000 + 1_005_000)
+    await bench.desk.leave(ONE)
+    await bench.pass_time(3)
+    (view,) = await bench.desk.workers.list()
+    assert (view.live, view.worker.seen_ms) == (False, 1_700_000_000_000 + 1_007_000)
+    await bench.lease(TWO, 0)
+    await bench.pass_time(46)
+    view = (await bench.desk.workers.list())[1]
+    assert (view.live, view.worker.seen_ms) == (False, 1_700_000_000_000 + 1_010_000)
 
 
 async def test_the_manifest_and_the_plan_are_kept(bench) -> None:

@@ -101,7 +101,7 @@ class Story:
         await self.bench.restart()
 
     async def _cancel(self, *_):
-        await self.bench.desk.cancel(self.plan.job, "me")
+        await self.bench.desk.jobs.cancel(self.plan.job, "me")
 
     async def _submit(self, *_):
         await self.submit()
@@ -143,8 +143,8 @@ def test_every_interleaving_ends_in_the_one_output(steps, shards) -> None:
 
 async def _check_history(bench, plan) -> None:
     """Events have no gaps, and the placement follows from its log."""
-    events = [event async for event in bench.desk.watch(plan.job, 0)]
+    events = [event async for event in bench.desk.jobs.watch(plan.job, 0)]
     assert [event.event for event in events] == list(range(1, len(events) + 1))
-    epochs = await bench.desk.schedule(plan.job)
+    epochs = await bench.desk.jobs.schedule(plan.job)
     costs, actions = [shard.cost for shard in plan.shards], list(plan.actions())
     assert schedule.replay(costs, actions, [(epoch.slots, epoch.pending) for epoch in epochs]) == epochs

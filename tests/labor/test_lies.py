@@ -25,7 +25,7 @@ async def test_an_audit_finds_the_lie_and_a_third_worker_decides(bench) -> None:
     view = await bench.view(plan)
     assert view.job.output_digest == expected_output(plan)
     assert view.progress.audited == 6
-    (alarm,) = await bench.desk.alarms(10)
+    (alarm,) = await bench.desk.jobs.alarms(10)
     assert (alarm.first_worker, alarm.quarantined) == ("liar", "liar")
     assert alarm.second_worker in {"one", "two"}
     with pytest.raises(PermissionDeniedError):
@@ -81,7 +81,7 @@ async def test_a_dispute_outlives_a_restart(bench) -> None:
     await bench.work(TWO, ONE)
     assert (await bench.view(plan)).job.output_digest == expected_output(plan)
     assert (await bench.view(other)).job.output_digest == expected_output(other)
-    assert {alarm.quarantined for alarm in await bench.desk.alarms(10)} == {"liar"}
+    assert {alarm.quarantined for alarm in await bench.desk.jobs.alarms(10)} == {"liar"}
 
 
 async def test_a_late_result_is_compared(bench) -> None:
@@ -95,7 +95,7 @@ async def test_a_late_result_is_compared(bench) -> None:
     await bench.deliver(LIAR, lie, "a lie")
     with pytest.raises(AbortedError):
         await bench.deliver(ONE, late)
-    assert len(await bench.desk.alarms(10)) == 1
+    assert len(await bench.desk.jobs.alarms(10)) == 1
     await bench.work(TWO, ONE)
     assert (await bench.view(plan)).job.output_digest == expected_output(plan)
 
@@ -117,7 +117,7 @@ async def test_a_committed_job_stays_and_its_cache_is_doubted(bench) -> None:
     assert (await bench.view(larger)).progress.cached == 0
     await bench.work(TWO, ONE)
     assert (await bench.view(larger)).job.output_digest == expected_output(larger)
-    assert [alarm.quarantined for alarm in await bench.desk.alarms(10)] == ["liar"]
+    assert [alarm.quarantined for alarm in await bench.desk.jobs.alarms(10)] == ["liar"]
 
 
 async def test_where_nothing_is_promised_nobody_is_accused(bench) -> None:
@@ -126,8 +126,8 @@ async def test_where_nothing_is_promised_nobody_is_accused(bench) -> None:
     await bench.submit(plan, audit_ppm=ALL)
     await bench.work(LIAR, ONE, lies=LIES)
     assert (await bench.view(plan)).job.state == "committed"
-    assert len(await bench.desk.alarms(10)) == 3
-    assert not any(view.worker.quarantined for view in await bench.desk.workers())
+    assert len(await bench.desk.jobs.alarms(10)) == 3
+    assert not any(view.worker.quarantined for view in await bench.desk.workers.list())
 
 
 async def test_a_worker_alone_audits_itself_after_some_patience(bench) -> None:
@@ -144,6 +144,22 @@ async def test_a_worker_alone_audits_itself_after_some_patience(bench) -> None:
     assert (view.job.state, view.progress.audited) == ("committed", 2)
 
 
+async def test_a_worker_does_not_confirm_itself_by_repeating(bench) -> None:
+    """The late result of a lease that was lost and given to the same worker again is no audit."""
+    plan = make_plan(1)
+    await bench.submit(plan, audit_ppm=ALL)
+    (late,) = await bench.lease(LIAR)
+    await bench.pass_time(11)
+    (lease,) = await bench.lease(LIAR)
+    await bench.deliver(LIAR, lease, "a lie")
+    with pytest.raises(AbortedError):
+        await bench.deliver(LIAR, late, "a lie")
+    await bench.settle()
+    assert (await bench.view(plan)).progress.audited == 0
+    await bench.work(ONE, TWO)
+    assert (await bench.view(plan)).job.output_digest == expected_output(plan)
+
+
 async def test_a_released_worker_works_again(bench) -> None:
     """A worker in quarantine gets work again once it is released, also after a restart."""
     plan = make_plan(2)
@@ -152,7 +168,7 @@ async def test_a_released_worker_works_again(bench) -> None:
     await bench.restart()
     with pytest.raises(NeuralMeshError):
         await bench.lease(LIAR)
-    await bench.desk.release("liar")
+    await bench.desk.workers.release("liar")
     await bench.submit(make_plan(1, name="next"))
     assert len(await bench.lease(LIAR)) == 1
 

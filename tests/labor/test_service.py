@@ -12,6 +12,7 @@ from neuralmesh import AsyncClient, exceptions
 from neuralmesh.labor.v1 import labor_service_pb2 as api
 from neuralmesh.labor.v1 import resources_pb2 as pb
 from neuralmesh_server.labor.app import LaborApp
+from neuralmesh_server.labor.desk import WorkerCard
 from neuralmesh_server.labor.results import ActionResult
 from neuralmesh_server.settings import Endpoint, ServerSettings
 from neuralmesh_server.settings_labor import LaborSettings
@@ -250,7 +251,73 @@ async def test_figures_for_prometheus(app, client, spec) -> None:
     text = (await reader.read()).decode()
     writer.close()
     await writer.wait_closed()
-    assert 'labor_shards_total{source="worker"} 10.0' in text
-    assert 'labor_leases_total{end="given"} 10.0' in text
-    assert "labor_nondeterminism_total 0.0" in text
-    assert "labor_workers_live 1.0" in text
+    assert 'neuralmesh_labor_shards_total{source="worker"} 10.0' in text
+    assert 'neuralmesh_labor_leases_total{end="given"} 10.0' in text
+    assert "neuralmesh_labor_nondeterminism_total 0.0" in text
+    assert "neuralmesh_labor_workers_live 1.0" in text
+
+
+class InlineEngine:
+    """Runs shards in the service's own loop, and asks for more as soon as it is answered."""
+
+    def __init__(self, desk, folder) -> None:
+        self.desk = desk
+        self.folder = folder
+        self.card = WorkerCard("inline", "a", "here", 1, NUMERICS)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            for lease in await self.desk.lease(self.card, 4, 30.0):
+                output = f"output of {lease.action_digest}".encode()
+                path = self.folder / "output"
+                path.write_bytes(output)
+                await self.desk.store(self.card, sha(output), path)
+                result = ActionResult(lease.rows, sha(output), len(output)).encode()
+                await self.desk.complete(self.card, lease.token, result, 0.1)
+
+
+async def test_an_engine_works_within_the_service(settings, versions, spec, tmp_path) -> None:
+    """What runs shards in the service's process gets the same desk, and the service stops while it waits for work."""
+    app = LaborApp(settings, [lambda desk: InlineEngine(desk, tmp_path)], versions)
+    await app.start()
+    async with AsyncClient(labor=str(app.endpoint)) as client:
+        job = await client.labor.submit_job(spec)
+        ended, _ = await committed(client, job.name)
+    assert ended.state == pb.JOB_STATE_COMMITTED
+    await app.stop()
+
+
+async def test_a_defect_of_an_engine_ends_the_service(settings, versions) -> None:
+    """An engine that ends with an error is the end of the service, which says so."""
+
+    class Broken:
+        def __init__(self, desk) -> None:
+            self.desk = desk
+
+        async def run(self) -> None:
+            raise RuntimeError("broken")
+
+    app = LaborApp(settings, [Broken], versions)
+    await app.start()
+    with pytest.raises(RuntimeError, match="broken"):
+        await app.failure
+    await app.stop()
+
+
+async def test_a_service_that_stops_ends_calls_that_wait(settings, versions, spec) -> None:
+    """Workers that wait for work are told at once that the service stops, and watches end."""
+    app = LaborApp(settings, versions=versions)
+    await app.start()
+    async with AsyncClient(labor=str(app.endpoint)) as client:
+        job = await client.labor.submit_job(spec)
+        while await pull(client, limit=64):
+            pass  # half of what waits at a time, so that workers finish together
+        waiting = asyncio.create_task(pull(client, "two", wait=30.0))
+        watching = asyncio.create_task(committed(client, job.name))
+        await pull(client, "three")
+        await app.stop()
+        with pytest.raises(exceptions.UnavailableError):
+            await waiting
+        with pytest.raises(exceptions.UnavailableError):
+            await watching

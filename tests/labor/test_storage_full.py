@@ -10,6 +10,7 @@ import pytest
 
 from neuralmesh_server import content_store
 from neuralmesh_server.errors import AbortedError, ResourceExhaustedError
+from neuralmesh_server.labor import schedule
 from neuralmesh_server.labor.store_sqlite import FILE_NAME
 from tests.labor.array_bench import Bench, expected_output, make_card, make_plan, running
 
@@ -38,7 +39,7 @@ async def test_a_full_database_fails_the_job_and_keeps_its_results(tmp_path) -> 
     view = await bench.view(plan)
     assert (view.job.state, view.job.problem.reason) == ("failed", "STORAGE_FULL")
     assert 0 < view.progress.done < 600
-    events = [event async for event in bench.desk.watch(plan.job, 0)]
+    events = [event async for event in bench.desk.jobs.watch(plan.job, 0)]
     assert (events[-1].state, events[-1].problem.reason) == ("failed", "STORAGE_FULL")
     assert await bench.lease(ONE) == []
     done = view.progress.done
@@ -68,7 +69,7 @@ async def test_the_end_of_a_job_is_stored_when_there_is_room_again(tmp_path, mon
             with pytest.raises(ResourceExhaustedError):
                 await bench.deliver(ONE, lease)
             assert (await bench.view(plan)).job.problem.reason == "STORAGE_FULL"
-            events = [event async for event in bench.desk.watch(plan.job, 0)]
+            events = [event async for event in bench.desk.jobs.watch(plan.job, 0)]
             assert events[-1].problem.reason == "STORAGE_FULL"
             with pytest.raises(ResourceExhaustedError):
                 await bench.submit(plan)
@@ -79,6 +80,29 @@ async def test_the_end_of_a_job_is_stored_when_there_is_room_again(tmp_path, mon
         await bench.submit(plan)
         await bench.work(ONE)
         assert (await bench.view(plan)).job.output_digest == expected_output(plan)
+
+
+async def test_the_log_of_the_placement_has_no_gap(tmp_path, monkeypatch) -> None:
+    """An epoch that could not be recorded for want of room is recorded before the next one."""
+    plan = make_plan(8)
+    async with running(tmp_path) as bench:
+        await bench.submit(plan)
+        await bench.lease(ONE)
+        await bench.lease(make_card("two"))
+
+        async def full(work):
+            raise ResourceExhaustedError("STORAGE_FULL", "no space is left to store the change; nothing was changed")
+
+        bench.desk.roster.leave("two")
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.store, "write", full)
+            with pytest.raises(ResourceExhaustedError):
+                await bench.lease(ONE)
+        await bench.lease(make_card("three"))
+        epochs = await bench.desk.jobs.schedule(plan.job)
+        assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
+        log = [(epoch.slots, epoch.pending) for epoch in epochs]
+        assert schedule.replay([shard.cost for shard in plan.shards], list(plan.actions()), log) == epochs
 
 
 async def test_a_full_content_store_is_a_failure_of_the_job(tmp_path, monkeypatch) -> None:
@@ -103,6 +127,19 @@ async def test_a_full_content_store_is_a_failure_of_the_job(tmp_path, monkeypatc
     await bench.work(ONE)
     assert (await bench.view(plan)).job.output_digest == expected_output(plan)
     await bench.close()
+
+
+async def test_a_full_disk_of_a_worker_is_its_own(tmp_path) -> None:
+    """A worker that has no space itself fails its shard, not the job."""
+    plan = make_plan(1)
+    async with running(tmp_path) as bench:
+        await bench.submit(plan)
+        await bench.lease(make_card("two"), 0)
+        (lease,) = await bench.lease(ONE)
+        await bench.desk.fail(ONE, lease.token, "STORAGE_FULL", "no space left on /scratch", retryable=True)
+        await bench.work(make_card("two"))
+        view = await bench.view(plan)
+        assert (view.job.state, view.progress.retries) == ("committed", 1)
 
 
 async def test_a_manifest_without_room_fails_the_job(tmp_path, monkeypatch) -> None:

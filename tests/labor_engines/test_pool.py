@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from liam_core import capabilities
-from neuralmesh_server.errors import ResourceExhaustedError
+from neuralmesh_server.errors import ResourceExhaustedError, UnavailableError
 from neuralmesh_server.labor import plan
 from neuralmesh_server.labor_engines.pool import Pool, card, starter
 from neuralmesh_server.labor_engines.station import Station
@@ -201,6 +201,32 @@ async def test_a_full_store_gives_the_shard_back(tmp_path: Path) -> None:
         await desk.finished()
     assert [(reason, retryable) for _, _, reason, _, retryable in desk.failures] == [("STORAGE_FULL", True)] * 3
     assert list((tmp_path / "results").iterdir()) == []
+
+
+async def test_a_desk_that_is_away_costs_no_job(tmp_path: Path) -> None:
+    """What the desk cannot hear or say is never the shard's fault: it is given back as something that may go better."""
+
+    class AwayDesk(MemoryDesk):
+        away = 4
+
+        async def context(self, job: str) -> bytes:
+            if self.away > 2:
+                self.away -= 1
+                raise UnavailableError("NOT_SERVING", "the service restarts")
+            return await super().context(job)
+
+        async def complete(self, worker, token, result, seconds) -> None:
+            if self.away:
+                self.away -= 1
+                raise UnavailableError("NOT_SERVING", "the service restarts")
+            await super().complete(worker, token, result, seconds)
+
+    files = Files()
+    desk = AwayDesk(job(tmp_path, files))
+    async with working(tmp_path, desk, files, 1):
+        await desk.finished()
+    assert len(desk.failures) > 2
+    assert {(reason, retryable) for _, _, reason, _, retryable in desk.failures} == {("NOT_SERVING", True)}
 
 
 async def test_lost_leases_are_dropped(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from neuralmesh_server.runtime.server import Server
+from tests.processes import PATIENCE
 from tests.runtime.peer import Peer, grpc_message
 
 MEBIBYTE = 1024 * 1024
@@ -73,7 +74,7 @@ class Handler:
 
 async def until(holds: Callable[[], bool], what: str) -> None:
     """Return when something holds."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < deadline, f"it is still not so that {what}"
         await asyncio.sleep(0.002)

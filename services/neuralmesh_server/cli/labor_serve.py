@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from neuralmesh_server.cli.environment import overlay, tls_flags
 from neuralmesh_server.cli.services import Data, Insecure, Listen, Socket, TlsCa, TlsCert, TlsKey, serve
 from neuralmesh_server.runtime import transport
-
-if TYPE_CHECKING:
-    from neuralmesh_server.labor.engine import MakeEngine
-    from neuralmesh_server.settings_labor import LaborSettings
 
 
 def labor_serve(
@@ -35,6 +31,14 @@ def labor_serve(
             " work to `neuralmesh labor worker`.",
         ),
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|local",
+            help="A Dask scheduler whose workers run shards, or `local` for a cluster of --workers processes"
+            " (NEURALMESH_LABOR_DASK).",
+        ),
+    ] = None,
     insecure: Insecure = False,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -49,24 +53,15 @@ def labor_serve(
             "NEURALMESH_LABOR_DATA": data,
             "NEURALMESH_REGISTRY": registry,
             "NEURALMESH_LABOR_WORKERS": None if workers is None else str(workers),
+            "NEURALMESH_LABOR_DASK": dask,
             "NEURALMESH_INSECURE": "1" if insecure else None,
             **tls_flags(tls_cert, tls_key, tls_ca),
         }
     )
     transport.configure()
     from neuralmesh_server.labor.app import LaborApp  # noqa: PLC0415 - imports grpc
+    from neuralmesh_server.labor_engines.engines import engines  # noqa: PLC0415
     from neuralmesh_server.settings_labor import LaborSettings  # noqa: PLC0415
 
     settings = LaborSettings.from_env(env)
-    serve(lambda: LaborApp(settings, _engines(settings)))
-
-
-def _engines(settings: LaborSettings) -> list[MakeEngine]:
-    """Return what runs shards on this machine."""
-    if not settings.workers:
-        return []
-    from neuralmesh_server.labor.link_registry import client_options  # noqa: PLC0415 - imports grpc
-    from neuralmesh_server.labor_engines.embedded import EmbeddedEngine  # noqa: PLC0415 - as above
-
-    options = client_options(settings)
-    return [lambda desk: EmbeddedEngine(desk, options, settings.data / "engine", settings.workers)]
+    serve(lambda: LaborApp(settings, engines(settings)))

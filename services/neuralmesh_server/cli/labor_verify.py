@@ -42,9 +42,8 @@ def verify(
         for text in found.wrong:
             rendering.print_line(f"WRONG  {text}")
     if found.wrong:
-        raise CommandError(
-            f"{folder}: {rendering.count_text(len(found.wrong), 'thing')} wrong: {found.wrong[0]}", "", FAILED
-        )
+        more = f", and {len(found.wrong) - 1} more" if len(found.wrong) > 1 else ""
+        raise CommandError(f"{folder} does not hold: {found.wrong[0]}{more}", "", FAILED)
 
 
 def changes(plan: Plan, data: str) -> list[str]:

@@ -138,7 +138,8 @@ def assignment_text(assignment: Any) -> str:
 
 def check_text(check: Any) -> str:
     """Return what a check found."""
-    return ", ".join(f"{name.replace('_', ' ')} {check.figures[name]}" for name in sorted(check.figures))
+    shown = {name: value for name, value in check.figures.items() if not value.startswith("sha256:")}
+    return ", ".join(f"{name.replace('_', ' ')} {shown[name]}" for name in sorted(shown))
 
 
 def _assigned_text(change: Any) -> str:

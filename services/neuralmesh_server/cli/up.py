@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SERVICES = ("registry", "metrics", "inference")
 """In the order in which they start; they stop in reverse, so that a node can send its last telemetry."""
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 STEADY_SECONDS = 30.0

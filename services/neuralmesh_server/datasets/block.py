@@ -77,7 +77,7 @@ class Rejected:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A range of rows of one file. Arrays hold the rows that are not rejected, in order.
+    """A range of rows of one file. Arrays hold the rows that are not rejected, in order; they may be read-only.
 
     Attributes:
         rows: Number of rows of the range, rejected ones included.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,23 +39,17 @@ class TableFile:
 
     def __init__(self, file: DataFile) -> None:
         parquet = PurePosixPath(file.name).suffix.lower() == ".parquet"
-        with ExitStack() as stack:
-            self.file = stack.enter_context(file)
-            source = pa.PythonFile(stack.enter_context(stream(file)), mode="r")
-            with _refusing(file.name):
-                self._groups: _Groups = _ParquetGroups(source) if parquet else _IpcGroups(source)
-                # Names that are no UTF-8 fail here, where the file can be named.
-                self._names = list(self._groups.schema.names)
-            self._stack = stack.pop_all()
+        self._file = file
+        source = pa.PythonFile(stream(file), mode="r")
+        with _refusing(file.name):
+            self._groups: _Groups = _ParquetGroups(source) if parquet else _IpcGroups(source)
+            # Names that are no UTF-8 fail here, where the file can be named.
+            self._names = list(self._groups.schema.names)
         self.rows = sum(self._groups.rows)
 
     def select(self, wanted: ColumnRoles) -> _TableSelection:
         """Return the columns in their roles."""
-        return _TableSelection(self.file.name, self._groups, roles.of_table(self.file.name, self._names, wanted))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stack.close()
+        return _TableSelection(self._file.name, self._groups, roles.of_table(self._file.name, self._names, wanted))
 
 
 class _ParquetGroups:

@@ -8,7 +8,6 @@ something else than a number in an input are rejected; a row without any cell is
 from __future__ import annotations
 
 import csv
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,29 +42,25 @@ class CsvFile:
     sequential = True
 
     def __init__(self, file: DataFile) -> None:
-        with ExitStack() as stack:
-            self.file = stack.enter_context(file)
-            self._records = csv_records.index(self.file)
-            if not self._records.count:
-                raise dataset_invalid(file.name, "is empty: it has no header")
-            self._names = self._header()
-            stack.pop_all()
+        self._file = file
+        self._records = csv_records.index(self._file)
+        if not self._records.count:
+            raise dataset_invalid(file.name, "is empty: it has no header")
+        self._names = self._header()
         self.rows = self._records.count - 1
 
     def select(self, wanted: ColumnRoles) -> _CsvSelection:
         """Return the columns in their roles."""
-        return _CsvSelection(self.file, self._records, self._names, roles.of_table(self.file.name, self._names, wanted))
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
+        return _CsvSelection(
+            self._file, self._records, self._names, roles.of_table(self._file.name, self._names, wanted)
+        )
 
     def _header(self) -> list[str]:
-        data = csv_records.read(self.file, self._records, 0, 1).data.tobytes()
+        data = csv_records.read(self._file, self._records, 0, 1).data.tobytes()
         try:
             (names,) = csv.reader([data.decode()], strict=True)
         except (UnicodeDecodeError, ValueError, csv.Error) as error:
-            raise dataset_invalid(self.file.name, f"has a header that cannot be read: {error}") from error
+            raise dataset_invalid(self._file.name, f"has a header that cannot be read: {error}") from error
         return names
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import math
 import struct
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,21 +142,15 @@ class NpyFile:
     sequential = False
 
     def __init__(self, file: DataFile) -> None:
-        with ExitStack() as stack:
-            self.file = stack.enter_context(file)
-            self._array = StoredArray(self.file, "", 0, self.file.size)
-            numbers.check_input(file.name, "", self._array.dtype)
-            stack.pop_all()
+        self._file = file
+        self._array = StoredArray(self._file, "", 0, self._file.size)
+        numbers.check_input(file.name, "", self._array.dtype)
         self.rows = self._array.rows
 
     def select(self, wanted: ColumnRoles) -> _NpySelection:
         """Return the array as the input."""
-        roles.of_array(self.file.name, wanted)
+        roles.of_array(self._file.name, wanted)
         return _NpySelection(self._array)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
 
 
 class _NpySelection:

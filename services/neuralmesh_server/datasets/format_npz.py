@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,24 +40,20 @@ class NpzFile:
     """An .npz file; see `formats.OpenFile`. All of its arrays have the same number of rows."""
 
     def __init__(self, file: DataFile) -> None:
-        with ExitStack() as stack:
-            self.file = stack.enter_context(file)
-            self._arrays = self._opened()
-            stack.pop_all()
+        self._file = file
+        self._arrays = self._opened()
         self.rows = next(iter(self._arrays.values())).rows
         self.sequential = self._unfolded > 0
 
     def select(self, wanted: ColumnRoles) -> _NpzSelection:
         """Return the arrays in their roles."""
-        return _NpzSelection(self.file.name, self._arrays, roles.of_arrays(self.file.name, tuple(self._arrays), wanted))
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
+        return _NpzSelection(
+            self._file.name, self._arrays, roles.of_arrays(self._file.name, tuple(self._arrays), wanted)
+        )
 
     def _opened(self) -> dict[str, StoredArray]:
         try:
-            with stream(self.file) as content, zipfile.ZipFile(content) as archive:
+            with stream(self._file) as content, zipfile.ZipFile(content) as archive:
                 arrays = self._members(archive)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
             raise self._invalid(f"is no archive of arrays: {error}") from error
@@ -97,26 +92,26 @@ class NpzFile:
         if member.compress_type == zipfile.ZIP_STORED:
             if member.file_size != member.compress_size:
                 raise self._invalid(f"{label} has two sizes")
-            return StoredArray(self.file, label, self._content(member), member.file_size)
+            return StoredArray(self._file, label, self._content(member), member.file_size)
         if member.compress_type != zipfile.ZIP_DEFLATED:
             raise self._invalid(f"{label} is compressed in another way than by deflate")
         # ZipFile reads no more than the size that was checked, and holds the content against its CRC.
-        memory = _Memory(self.file.name, archive.read(member))
+        memory = _Memory(self._file.name, archive.read(member))
         return StoredArray(memory, label, 0, member.file_size)
 
     def _content(self, member: zipfile.ZipInfo) -> int:
         """Return where a stored member's bytes begin: after a header whose length only the header says."""
-        if member.header_offset + _LOCAL_HEADER.size > self.file.size:
+        if member.header_offset + _LOCAL_HEADER.size > self._file.size:
             raise self._invalid(f"ends before {member.filename!r}")
-        header = self.file.read(member.header_offset, _LOCAL_HEADER.size).tobytes()
+        header = self._file.read(member.header_offset, _LOCAL_HEADER.size).tobytes()
         signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
         start = member.header_offset + _LOCAL_HEADER.size + int(name_bytes) + int(extra_bytes)
-        if signature != b"PK\x03\x04" or start + member.file_size > self.file.size:
+        if signature != b"PK\x03\x04" or start + member.file_size > self._file.size:
             raise self._invalid(f"ends before {member.filename!r}")
         return start
 
     def _invalid(self, why: str) -> FailedPreconditionError:
-        return dataset_invalid(self.file.name, why)
+        return dataset_invalid(self._file.name, why)
 
 
 class _Memory:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import posixpath
 from typing import TYPE_CHECKING, Protocol
 
-from neuralmesh_server.datasets.format_arrow import TableFile
-from neuralmesh_server.datasets.format_csv import CsvFile
 from neuralmesh_server.datasets.format_npy import NpyFile
 from neuralmesh_server.datasets.format_npz import NpzFile
 from neuralmesh_server.datasets.refusals import dataset_invalid
@@ -33,32 +31,39 @@ class Selection(Protocol):
 
 
 class OpenFile(Protocol):
-    """A file whose structure is known.
+    """The structure of an open file, of no use once the file is closed.
 
     Attributes:
         rows: Its rows, rejected ones included.
         sequential: It costs to open, and ranges are best read in order. Else many may open it, each for a single range.
-        file: The file.
     """
 
-    file: DataFile
     rows: int
     sequential: bool
 
     def select(self, wanted: ColumnRoles) -> Selection:
         """Return the columns in the wanted roles; raises DATASET_INVALID where the file has not got them."""
 
-    def close(self) -> None:
-        """Let go of the file; selections are of no use afterwards."""
+
+def _table(file: DataFile) -> OpenFile:
+    from neuralmesh_server.datasets.format_arrow import TableFile  # noqa: PLC0415 - who reads arrays starts sooner
+
+    return TableFile(file)
+
+
+def _csv(file: DataFile) -> OpenFile:
+    from neuralmesh_server.datasets.format_csv import CsvFile  # noqa: PLC0415 - as above
+
+    return CsvFile(file)
 
 
 _FORMATS: Mapping[str, Callable[[DataFile], OpenFile]] = {
     ".npy": NpyFile,
     ".npz": NpzFile,
-    ".parquet": TableFile,
-    ".arrow": TableFile,
-    ".feather": TableFile,
-    ".csv": CsvFile,
+    ".parquet": _table,
+    ".arrow": _table,
+    ".feather": _table,
+    ".csv": _csv,
 }
 
 SUFFIXES = frozenset(_FORMATS)
@@ -66,7 +71,7 @@ SUFFIXES = frozenset(_FORMATS)
 
 
 def open_file(file: DataFile) -> OpenFile:
-    """Return a file by its structure, in the format that its name says; it is closed with it, or at once if refused.
+    """Return a file by its structure, in the format that its name says.
 
     Raises:
         FailedPreconditionError: DATASET_INVALID where it is not what its suffix says, DATASET_CHANGED where it is gone.
@@ -76,7 +81,7 @@ def open_file(file: DataFile) -> OpenFile:
 
 def suffix(name: str) -> str:
     """Return the suffix of a file's name in small letters."""
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].lower()
 
 
 def check_path(path: str) -> None:

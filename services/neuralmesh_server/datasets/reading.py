@@ -13,7 +13,8 @@ from neuralmesh_server.datasets.roots import open_root
 
 if TYPE_CHECKING:
     from neuralmesh_server.datasets.block import Block
-    from neuralmesh_server.datasets.formats import OpenFile, Selection
+    from neuralmesh_server.datasets.data_file import DataFile
+    from neuralmesh_server.datasets.formats import Selection
     from neuralmesh_server.datasets.roles import ColumnRoles
 
 OPEN_FILES = 4
@@ -49,7 +50,7 @@ class Reader:
     def read(self, path: str, first_row: int, rows: int) -> Block:
         """Return a range of rows.
 
-        What it returns belongs to the caller, and its `digest` is that of these very bytes, whatever happens to the
+        What it returns is no view of the file, and its `digest` is that of these very bytes, whatever happens to the
         file meanwhile. Rows that cannot be read are among its `rejected` ones.
 
         Args:
@@ -62,10 +63,8 @@ class Reader:
                 the data set; DATASET_CHANGED for one that is gone or has fewer rows.
         """
         kept = self._kept(path)
-        if not 0 <= first_row < first_row + rows <= kept.file.rows:
-            raise dataset_changed(
-                path, f"has {kept.file.rows} rows, and not rows {first_row} to {first_row + rows - 1}"
-            )
+        if not 0 <= first_row < first_row + rows <= kept.rows:
+            raise dataset_changed(path, f"has {kept.rows} rows, and not rows {first_row} to {first_row + rows - 1}")
         return kept.selection.read(first_row, rows)
 
     def close(self) -> None:
@@ -75,16 +74,16 @@ class Reader:
 
     def _kept(self, path: str) -> _Kept:
         kept = self._open.pop(path, None)
-        if kept is not None and not kept.file.file.same():
+        if kept is not None and not kept.file.same():
             kept.file.close()
             kept = None
         if kept is None:
             while len(self._open) >= OPEN_FILES:
                 self._open.popitem(last=False)[1].file.close()
-            file = open_file(self._root.open(path))
             with ExitStack() as stack:
-                stack.callback(file.close)
-                kept = _Kept(file, file.select(self._columns))
+                file = stack.enter_context(self._root.open(path))
+                structure = open_file(file)
+                kept = _Kept(file, structure.rows, structure.select(self._columns))
                 stack.pop_all()
         self._open[path] = kept
         return kept
@@ -92,7 +91,8 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    file: OpenFile
+    file: DataFile
+    rows: int
     selection: Selection
 
 

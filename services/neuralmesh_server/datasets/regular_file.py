@@ -6,6 +6,7 @@ and a file that is cut short must not end the process with SIGBUS.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, Self
@@ -15,8 +16,6 @@ import numpy as np
 from neuralmesh_server.datasets.refusals import dataset_changed, dataset_invalid
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from neuralmesh_server.datasets.data_file import Bytes, FileState
 
 LARGEST_READ = 1 << 30
@@ -36,7 +35,7 @@ class RegularFile:
 
     chunk_bytes = 1 << 20
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: str, name: str) -> None:
         self._path = path
         self.name = name
         try:
@@ -44,6 +43,8 @@ class RegularFile:
         except FileNotFoundError as error:
             raise dataset_changed(name, "is not there") from error
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise dataset_changed(name, "is reached over a symbolic link") from error
             raise dataset_invalid(name, f"cannot be opened: {error.strerror}") from error
         said = os.fstat(self._descriptor)
         if not stat.S_ISREG(said.st_mode):
@@ -63,7 +64,7 @@ class RegularFile:
     def same(self) -> bool:
         """Say whether the file that is open is still the one at the path, untouched as far as its times tell."""
         try:
-            return _state(self._path.lstat()) == self.state == _state(os.fstat(self._descriptor))
+            return _state(os.lstat(self._path)) == self.state == _state(os.fstat(self._descriptor))
         except OSError:
             return False
 

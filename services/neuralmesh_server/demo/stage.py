@@ -88,7 +88,7 @@ def check(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sen
         raise DemoError(otherwise)
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Ask again until a condition holds; a client has no other way to learn it."""
     deadline = time.monotonic() + seconds
     while not holds():

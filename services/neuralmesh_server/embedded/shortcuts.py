@@ -92,7 +92,8 @@ class Shortcuts:
             return self._write(key, model, version, inputs)
         if len(heads) == 1:
             (value,) = inputs.values()
-            return heads[0] + value.tobytes()
+            raw: bytes = value.tobytes()
+            return heads[0] + raw
         return b"".join(
             part for head, value in zip(heads, inputs.values(), strict=True) for part in (head, value.tobytes())
         )

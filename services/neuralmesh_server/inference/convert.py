@@ -89,9 +89,17 @@ def caller(context: grpc.aio.ServicerContext) -> Caller:
     return Caller(
         deadline=None if remaining is None else time.monotonic() + remaining,
         metadata=metadata,
-        hops=int(hops) if hops is not None and hops.isdecimal() and len(hops) < _HOPS_DIGITS else 0,
+        hops=_hops(hops or ""),
         digest=(metadata(DIGEST_KEY) or "") if entries else "",
     )
+
+
+def _hops(text: str) -> int:
+    """Return what the metadata says of hops: none where that is no number, and more than any limit where it is long."""
+    if not (text.isascii() and text.isdecimal()):
+        return 0
+    digits = text.lstrip("0")
+    return int(digits or "0") if len(digits) < _HOPS_DIGITS else 10**_HOPS_DIGITS
 
 
 def is_pinned(context: grpc.aio.ServicerContext) -> bool:

@@ -105,11 +105,11 @@ class LaborApp:
 
     async def stop(self) -> None:
         """Hand out nothing more, let calls finish, then close everything. Jobs go on with the next start."""
+        await drain([task for task in self._tasks if not task.done()])
         self.coordinator.close()
         await self._server.stop()
         if self._http is not None:
             await self._http.stop()
-        await drain(self._tasks)
         await self.coordinator.stop()
         self._planner.close()
         await self._client.close()

@@ -1,4 +1,4 @@
-"""The coordinator of the labor array: it is the desk where engines get work and give results, and the jobs' counter.
+"""The coordinator of the labor array: the desk where engines get work and give results, and what time changes.
 
 Everything in it happens on one event loop. What a result changes is stored in one transaction first, and then applied
 in memory; leases are in memory only, and no token of before a restart is good after it.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,28 +17,25 @@ import structlog
 from neuralmesh_server.errors import (
     AbortedError,
     NeuralMeshError,
-    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
 )
 from neuralmesh_server.labor import reports, verdicts
+from neuralmesh_server.labor.cache import Cache
 from neuralmesh_server.labor.dispatcher import Dispatcher
 from neuralmesh_server.labor.exposition import Moment
-from neuralmesh_server.labor.intake import Intake
+from neuralmesh_server.labor.intake import Intake, lease_lost
+from neuralmesh_server.labor.jobs import Jobs
 from neuralmesh_server.labor.journal import Journal, not_found
 from neuralmesh_server.labor.leases import LeaseTable
 from neuralmesh_server.labor.lifecycle import Lifecycle
 from neuralmesh_server.labor.records import (
-    FAILED,
-    RUNNING,
-    JobEvent,
-    JobView,
-    KnownWorker,
     Problem,
-    Progress,
-    WorkerView,
 )
 from neuralmesh_server.labor.roster import Roster
 from neuralmesh_server.labor.timing import Timing
 from neuralmesh_server.labor.watchdog import Watchdog
+from neuralmesh_server.labor.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -47,14 +44,16 @@ if TYPE_CHECKING:
     from neuralmesh_server.canonical import Fact
     from neuralmesh_server.labor.desk import Lease, WorkerCard
     from neuralmesh_server.labor.leases import Hold
-    from neuralmesh_server.labor.plan import Plan
-    from neuralmesh_server.labor.records import Alarm, Job, Submission
     from neuralmesh_server.labor.roster import Present
     from neuralmesh_server.labor.schedule import Epoch
     from neuralmesh_server.labor.shelf import Shelf
-    from neuralmesh_server.labor.store import Ledger, Store, View
+    from neuralmesh_server.labor.store import Ledger, Store
 
 log = structlog.get_logger()
+
+
+FULL_SECONDS = 60.0
+"""For how long a worker that says STORAGE_FULL is taken to mean the service, after that said so itself."""
 
 
 class Coordinator:
@@ -67,6 +66,14 @@ class Coordinator:
         report: Returns the report of a job of some kind from the tallies of its shards.
         clock: Returns the time of a monotonic clock in seconds.
         wall: Returns the time in seconds since 1970.
+
+    Attributes:
+        jobs: For those who want work done.
+        workers: Those that were ever heard.
+        journal: Tells watchers of events.
+        roster: The workers that live.
+        leases: The leases that hold.
+        dispatcher: What is being run.
     """
 
     def __init__(
@@ -82,42 +89,56 @@ class Coordinator:
         self._store = store
         self._shelf = shelf
         self._timing = timing or Timing()
-        self._report = report
         self._clock = clock
         self._wall = wall
         self._work = asyncio.Event()
         self._closed = False
+        self._full_at = -math.inf
+        self._unrecorded: list[tuple[str, Epoch]] = []
         self.lease_seconds = self._timing.lease_seconds
         self.journal = Journal(store)
         self.roster = Roster()
+        self.leases = LeaseTable()
+        self.dispatcher = Dispatcher(self.leases, self.roster, self.lease_seconds)
+        cache = Cache(store, shelf)
+        self._lifecycle = Lifecycle(
+            store,
+            shelf,
+            cache=cache,
+            dispatcher=self.dispatcher,
+            journal=self.journal,
+            report=report,
+            clock=clock,
+            wall=wall,
+        )
+        self._intake = Intake(
+            store,
+            shelf,
+            leases=self.leases,
+            dispatcher=self.dispatcher,
+            lifecycle=self._lifecycle,
+            wake=self._wake,
+            report=report,
+            clock=clock,
+            wall=wall,
+        )
+        self._watchdog = Watchdog(self.dispatcher, self.leases, self.roster, self._timing)
+        self.workers = Workers(store, self.roster, wake=self._wake, clock=clock, wall=wall)
+        self.jobs = Jobs(
+            store,
+            shelf,
+            cache=cache,
+            lifecycle=self._lifecycle,
+            dispatcher=self.dispatcher,
+            journal=self.journal,
+            wake=self._wake,
+            clock=clock,
+        )
 
     async def start(self) -> None:
         """Count this start, and take up the jobs that ran. Somebody has to `run` it, or call `tick`."""
-        generation = await self._store.write(lambda ledger: ledger.next_generation())
-        self.leases = LeaseTable(generation)
-        for worker in await self._store.read(lambda view: view.workers()):
-            if worker.quarantined:
-                self.roster.quarantined.add(worker.name)
-        self.dispatcher = Dispatcher(self.leases, self.roster, self.lease_seconds)
-        self._lifecycle = Lifecycle(
-            self._store,
-            self._shelf,
-            dispatcher=self.dispatcher,
-            journal=self.journal,
-            report=self._report,
-            clock=self._clock,
-            wall=self._wall,
-        )
-        self._intake = Intake(
-            self._store,
-            self._shelf,
-            dispatcher=self.dispatcher,
-            lifecycle=self._lifecycle,
-            report=self._report,
-            clock=self._clock,
-            wall=self._wall,
-        )
-        self._watchdog = Watchdog(self.dispatcher, self.leases, self.roster, self._timing)
+        self.leases.begin(await self._store.write(lambda ledger: ledger.next_generation()))
+        await self.workers.start()
         await self._lifecycle.resume()
 
     async def run(self) -> None:
@@ -140,79 +161,6 @@ class Coordinator:
         self.close()
         await self._lifecycle.settled()
 
-    # Jobs
-
-    async def submit(self, wish: Submission) -> JobView:
-        """Run a plan. The same plan again gives the same job, which goes on where it failed or was cancelled.
-
-        Raises:
-            ResourceExhaustedError: STORAGE_FULL.
-        """
-        job = await self._lifecycle.submit(wish)
-        self._wake()
-        return await self.get(job.job)
-
-    async def cached(self, plan: Plan) -> list[int]:
-        """Return the shards of a plan whose results are in the cache, ascending."""
-        actions = await self._shelf.call(lambda: list(plan.actions()))
-        return [shard for shard, _ in await self._lifecycle.usable("", actions)]
-
-    async def get(self, job: str) -> JobView:
-        """Return a job. Raises JOB_NOT_FOUND."""
-        known, last = await self._store.read(lambda view: (view.job(job), view.last_event(job)))
-        if known is None:
-            raise not_found(job)
-        return self._view(known, last)
-
-    async def list_jobs(self, before: int, limit: int) -> list[JobView]:
-        """Return jobs, newest first, that were submitted before the one of a sequence number; 0 for the newest."""
-
-        def look(view: View) -> list[tuple[Job, JobEvent | None]]:
-            return [(job, view.last_event(job.job)) for job in view.jobs(before, limit)]
-
-        return [self._view(*found) for found in await self._store.read(look)]
-
-    def watch(self, job: str, after: int) -> AsyncIterator[JobEvent]:
-        """Yield the events of a job after a number, then those that come, until it has ended."""
-        return self.journal.watch(job, after)
-
-    async def cancel(self, job: str, actor: str) -> JobView:
-        """End a job that runs. Raises JOB_NOT_FOUND or JOB_ENDED."""
-        await self._lifecycle.cancel(job, actor)
-        return await self.get(job)
-
-    async def schedule(self, job: str) -> list[Epoch]:
-        """Return the log of a job's placement. Raises JOB_NOT_FOUND."""
-        known, epochs = await self._store.read(lambda view: (view.job(job), view.epochs(job)))
-        if known is None:
-            raise not_found(job)
-        return epochs
-
-    async def alarms(self, limit: int) -> list[Alarm]:
-        """Return alarms, newest first."""
-        return await self._store.read(lambda view: view.alarms(limit))
-
-    async def workers(self) -> list[WorkerView]:
-        """Return all workers in byte order of their names."""
-        known = await self._store.read(lambda view: view.workers())
-        return [WorkerView(worker, live=self.roster.get(worker.name) is not None) for worker in known]
-
-    async def release(self, name: str) -> WorkerView:
-        """Let a quarantined worker work again."""
-
-        def change(ledger: Ledger) -> KnownWorker:
-            known = ledger.worker(name)
-            if known is None:
-                raise NotFoundError("FIELD_INVALID", f"no worker {name!r} was ever heard", field="worker", worker=name)
-            ledger.set_quarantined(name, value=False)
-            return replace(known, quarantined=False)
-
-        worker = await self._store.write(change)
-        self.roster.quarantined.discard(name)
-        self.roster.changes += 1
-        self._wake()
-        return WorkerView(worker, live=self.roster.get(name) is not None)
-
     # The desk
 
     async def lease(self, worker: WorkerCard, limit: int, wait: float) -> Sequence[Lease]:
@@ -225,7 +173,9 @@ class Coordinator:
                 self._refuse_quarantined(worker.name)
                 work = self._work
                 await self._place()
-                if self._closed or self.roster.get(worker.name) is not present:
+                if self._closed:
+                    raise UnavailableError("NOT_SERVING", "the labor service is stopping")
+                if self.roster.get(worker.name) is not present:
                     return []
                 leases = self.dispatcher.pick(present, limit, self._clock())
                 left = ends - asyncio.get_running_loop().time()
@@ -265,12 +215,14 @@ class Coordinator:
     async def store(self, worker: WorkerCard, digest: str, path: Path) -> None:
         """See Desk."""
         self._refuse_quarantined(worker.name)
-        await self._shelf.put_file(digest, path)
+        async with self._noticing_full():
+            await self._shelf.put_file(digest, path)
 
     async def store_pieces(self, worker: WorkerCard, digest: str, size: int, pieces: AsyncIterator[bytes]) -> None:
         """Store the bytes of an output as they come. Raises DIGEST_MISMATCH."""
         self._refuse_quarantined(worker.name)
-        await self._shelf.put_pieces(digest, size, pieces)
+        async with self._noticing_full():
+            await self._shelf.put_pieces(digest, size, pieces)
 
     async def complete(self, worker: WorkerCard, token: int, result: bytes, seconds: float) -> None:
         """See Desk.
@@ -287,25 +239,22 @@ class Coordinator:
         ended = None if hold is not None else self.leases.lost(token)
         known = hold or ended
         if known is None or known.worker != worker.name:
-            raise _lease_lost(token)
+            raise lease_lost(token)
         # Whoever asks may go away meanwhile; what is stored must be applied all the same.
-        if await asyncio.shield(asyncio.create_task(self._intake.take(known, result, late=hold is None))):
-            self._wake()
-        if hold is None:
-            raise _lease_lost(token)
+        await asyncio.shield(asyncio.create_task(self._intake.take(known, result)))
         self._refuse_quarantined(worker.name)
 
     async def fail(self, worker: WorkerCard, token: int, reason: str, message: str, *, retryable: bool) -> None:
         """See Desk."""
         hold = self._own(worker, token)
         if hold is None:
-            raise _lease_lost(token)
+            raise lease_lost(token)
         run = self.dispatcher.get(hold.job)
         self.dispatcher.fail(hold, reason, message, retryable=retryable)
         log.info("shard_failed", job=hold.job, shard=hold.shard, worker=worker.name, reason=reason, message=message)
         if run is None:
             return
-        if reason == "STORAGE_FULL":
+        if reason == "STORAGE_FULL" and self._clock() - self._full_at < FULL_SECONDS:
             await self._lifecycle.fail(run, Problem(reason, message))
         else:
             self._lifecycle.check(run)
@@ -316,8 +265,9 @@ class Coordinator:
         present = self.roster.get(worker.name)
         if present is not None and present.card.incarnation == worker.incarnation:
             self.dispatcher.leave(worker.name, counts=False)
-            await self._place()
             self._wake()
+            await self.workers.note(present.card)
+            await self._place()
 
     # Time
 
@@ -326,6 +276,9 @@ class Coordinator:
         now = self._clock()
         if self._watchdog.look(now):
             self._wake()
+        while self._watchdog.gone:
+            gone = self._watchdog.gone.pop()
+            await self.workers.note(gone.card, gone.heard)
         await self._place()
         for run in self.dispatcher:
             self._lifecycle.check(run)
@@ -352,26 +305,43 @@ class Coordinator:
 
     # What these have in common
 
+    @contextlib.asynccontextmanager
+    async def _noticing_full(self) -> AsyncIterator[None]:
+        """Note that there is no space here: a worker that says so afterwards does not mean its own disk."""
+        try:
+            yield
+        except ResourceExhaustedError as error:
+            if error.reason == "STORAGE_FULL":
+                self._full_at = self._clock()
+            raise
+
     async def _enter(self, worker: WorkerCard) -> Present:
         """Note that a worker is there, in the store where it is new."""
         self._refuse_quarantined(worker.name)
+        if self.roster.is_replaced(worker):
+            raise AbortedError(
+                "LEASE_LOST", f"another process has taken over the name of worker {worker.name!r}", worker=worker.name
+            )
         before = self.roster.get(worker.name)
         if before is None or before.card != worker:
-            now_ms = int(self._wall() * 1000)
-            known = KnownWorker(worker.name, worker.host, worker.slots, worker.numerics, 0, False, now_ms)
-            await self._store.write(lambda ledger: ledger.put_worker(known))
+            await self.workers.note(worker)
         return self.dispatcher.enter(worker, self._clock())
 
     async def _place(self) -> None:
         """Begin and record epochs where live slots have changed."""
-        begun = self.dispatcher.place()
-        if begun:
+        begun, self._unrecorded = [*self._unrecorded, *self.dispatcher.place()], []
+        if not begun:
+            return
 
-            def change(ledger: Ledger) -> None:
-                for job, epoch in begun:
-                    ledger.add_epoch(job, epoch)
+        def change(ledger: Ledger) -> None:
+            for job, epoch in begun:
+                ledger.add_epoch(job, epoch)
 
+        try:
             await self._store.write(change)
+        except NeuralMeshError:  # no space: the log must have no gap once there is some
+            self._unrecorded = [*begun, *self._unrecorded]
+            raise
 
     def _own(self, worker: WorkerCard, token: int) -> Hold | None:
         hold = self.leases.get(token)
@@ -382,23 +352,7 @@ class Coordinator:
         if worker in self.roster.quarantined:
             raise verdicts.quarantined(worker)
 
-    def _view(self, job: Job, last: JobEvent | None) -> JobView:
-        run = self.dispatcher.get(job.job)
-        unsaved = self.journal.unsaved.get(job.job)
-        if run is not None and job.state == RUNNING:
-            return JobView(job, run.progress(self._clock()))
-        if unsaved is not None and job.state == RUNNING:
-            failed = replace(job, state=FAILED, ended_ms=unsaved.time_ms, problem=unsaved.problem)
-            return JobView(failed, unsaved.progress)
-        return JobView(job, last.progress if last else Progress())
-
     def _wake(self) -> None:
         """Let everybody look again who waits for work."""
         work, self._work = self._work, asyncio.Event()
         work.set()
-
-
-def _lease_lost(token: int) -> AbortedError:
-    return AbortedError(
-        "LEASE_LOST", f"lease {token} does not hold: its shard was given to another worker", token=token
-    )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from neuralmesh_server.labor.figures import Figures
 
 
+_PREFIX = "neuralmesh_labor_"
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What there is at a moment.
@@ -54,25 +57,31 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         moment, figures = self._moment, self._moment.figures
-        jobs = GaugeMetricFamily("labor_jobs", "Jobs by state.", labels=["state"])
+        jobs = GaugeMetricFamily(_PREFIX + "jobs", "Jobs by state.", labels=["state"])
         for state in (RUNNING, COMMITTED, FAILED, CANCELLED):
             jobs.add_metric([state], moment.jobs.get(state, 0))
         yield jobs
-        shards = CounterMetricFamily("labor_shards", "Shards that got a result since the start.", labels=["source"])
+        shards = CounterMetricFamily(_PREFIX + "shards", "Shards that got a result since the start.", labels=["source"])
         shards.add_metric(["worker"], figures.computed)
         shards.add_metric(["cache"], figures.cached)
         yield shards
-        leases = CounterMetricFamily("labor_leases", "Leases since the start, by what became of them.", labels=["end"])
+        leases = CounterMetricFamily(
+            _PREFIX + "leases", "Leases since the start, by what became of them.", labels=["end"]
+        )
         leases.add_metric(["given"], figures.leases)
         leases.add_metric(["lost"], figures.lost)
         leases.add_metric(["failed"], figures.failures)
         yield leases
-        yield CounterMetricFamily("labor_confirmed", "Results that a second run gave again.", value=figures.confirmed)
-        yield CounterMetricFamily("labor_nondeterminism", "Actions that gave two results, ever.", value=moment.alarms)
+        yield CounterMetricFamily(
+            _PREFIX + "confirmed", "Results that a second run gave again.", value=figures.confirmed
+        )
+        yield CounterMetricFamily(
+            _PREFIX + "nondeterminism", "Actions that gave two results, ever.", value=moment.alarms
+        )
         for name, text, value in (
-            ("labor_leases_held", "Leases that hold.", moment.held),
-            ("labor_shards_waiting", "Shards that wait for a worker.", moment.waiting),
-            ("labor_workers_live", "Workers that live.", moment.workers),
-            ("labor_workers_quarantined", "Workers that get no work.", moment.quarantined),
+            (_PREFIX + "leases_held", "Leases that hold.", moment.held),
+            (_PREFIX + "shards_waiting", "Shards that wait for a worker.", moment.waiting),
+            (_PREFIX + "workers_live", "Workers that live.", moment.workers),
+            (_PREFIX + "workers_quarantined", "Workers that get no work.", moment.quarantined),
         ):
             yield GaugeMetricFamily(name, text, value=value)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from neuralmesh_server.errors import FailedPreconditionError, InvalidArgumentError, NeuralMeshError
+from neuralmesh_server.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NeuralMeshError
 from neuralmesh_server.labor import verdicts
+from neuralmesh_server.labor.plan import FAIL
 from neuralmesh_server.labor.records import Claim, Problem
 from neuralmesh_server.labor.results import parse_result
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.canonical import Fact
     from neuralmesh_server.labor.dispatcher import Dispatcher
-    from neuralmesh_server.labor.leases import Hold
+    from neuralmesh_server.labor.leases import Hold, LeaseTable
     from neuralmesh_server.labor.lifecycle import Lifecycle
     from neuralmesh_server.labor.records import Alarm
     from neuralmesh_server.labor.results import ActionResult
@@ -41,8 +42,10 @@ class Intake:
     Args:
         store: Where they are kept.
         shelf: Where their outputs are.
+        leases: Those that hold.
         dispatcher: What is being run.
         lifecycle: Ends jobs that are complete.
+        wake: Lets workers look again that wait for work.
         report: Returns the report of a job of some kind from the tallies of its shards.
         clock: Returns the time of the monotonic clock in seconds.
         wall: Returns the time in seconds since 1970.
@@ -53,24 +56,29 @@ class Intake:
         store: Store,
         shelf: Shelf,
         *,
+        leases: LeaseTable,
         dispatcher: Dispatcher,
         lifecycle: Lifecycle,
+        wake: Callable[[], None],
         report: Callable[[str, Iterable[Fact]], Fact],
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._store = store
         self._shelf = shelf
+        self._leases = leases
         self._dispatcher = dispatcher
         self._lifecycle = lifecycle
+        self._wake = wake
         self._report = report
         self._clock = clock
         self._wall = wall
 
-    async def take(self, hold: Hold, result: bytes, *, late: bool) -> bool:
-        """Take the result of a lease; a late one is compared only. Says whether others have work again.
+    async def take(self, hold: Hold, result: bytes) -> None:
+        """Take the result of a lease; where that is lost, it is compared only.
 
         Raises:
+            AbortedError: LEASE_LOST.
             InvalidArgumentError: FIELD_INVALID, this is no result of the shard.
             FailedPreconditionError: ARTIFACT_MISSING, the output is not stored.
             PermissionDeniedError: WORKER_QUARANTINED.
@@ -78,17 +86,12 @@ class Intake:
         """
         run = self._dispatcher.get(hold.job)
         if run is None:
-            return await self._compare(hold, result)
-        try:
-            said = self._read(run, hold, result)
-        except InvalidArgumentError as error:
-            if not late:
-                self._dispatcher.fail(hold, "OUTPUT_INVALID", error.message, retryable=True)
-                self._lifecycle.check(run)
-            raise
-        if said.output_digest and not await self._shelf.has(said.output_digest, said.output_size):
-            raise _missing(said.output_digest, run.describe(hold.shard))
-        claim = _claim(run, hold, result, said)
+            await self._compare(hold, result)
+            raise lease_lost(hold.token)
+        claim = await self._claim(run, hold, result)
+        late = self._leases.get(hold.token) is None
+        if hold.committing:  # the call was repeated, and the first one is on its way
+            raise lease_lost(hold.token)
         now_ms = int(self._wall() * 1000)
         hold.committing = True
         try:
@@ -106,9 +109,26 @@ class Intake:
         for other in self._dispatcher if outcome.decided or outcome.quarantined else [run]:
             self._lifecycle.check(other)
         changed = outcome.withdrawn or outcome.decided or outcome.quarantined or outcome.voters
-        return bool(changed) or hold.shard in run.audits
+        if changed or hold.shard in run.audits:
+            self._wake()
+        if late:
+            raise lease_lost(hold.token)
 
-    async def _compare(self, hold: Hold, result: bytes) -> bool:
+    async def _claim(self, run: Run, hold: Hold, result: bytes) -> Claim:
+        """Read a result; nonsense is a failure of the shard."""
+        try:
+            said = self._read(run, hold, result)
+        except InvalidArgumentError as error:
+            if self._leases.get(hold.token) is not None:
+                self._dispatcher.fail(hold, "OUTPUT_INVALID", error.message, retryable=True)
+                self._lifecycle.check(run)
+                self._wake()
+            raise
+        if said.output_digest and not await self._shelf.has(said.output_digest, said.output_size):
+            raise _missing(said.output_digest, run.describe(hold.shard))
+        return _claim(run, hold, result, said)
+
+    async def _compare(self, hold: Hold, result: bytes) -> None:
         """Hold the result of a job that has ended against the cache."""
         try:
             said = parse_result(result)
@@ -128,13 +148,14 @@ class Intake:
             worker=hold.worker,
             unverified=hold.unverified,
             skipped=0,
+            again=False,
         )
         now_ms = int(self._wall() * 1000)
         outcome = await self._store.write(lambda ledger: verdicts.record(ledger, claim, now_ms, late=True))
         self._dispatcher.complete(None, claim, outcome, self._clock())
         if outcome.alarm is not None:
             _shout(outcome.alarm, outcome.quarantined)
-        return True
+        self._wake()
 
     def _read(self, run: Run, hold: Hold, result: bytes) -> ActionResult:
         """Return a result that may be one of the shard; anything else raises."""
@@ -146,6 +167,8 @@ class Intake:
             self._report(run.plan.recipe.kind, [said.tally])
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise _invalid(f"the result of {where} cannot be read: {error}") from error
+        if said.skipped and run.plan.recipe.bad_rows == FAIL:
+            raise _invalid(f"the result of {where} skips rows, which this job does not permit")
         rows = said.rows + sum(entry.rows for entry in said.skipped)
         wanted = run.plan.shards[hold.shard].rows
         if rows != wanted:
@@ -168,6 +191,13 @@ def _shout(alarm: Alarm, quarantined: Sequence[str]) -> None:
 def _words(run: Run, alarm: Alarm) -> str:
     first, second = f"{alarm.first_digest} from {alarm.first_worker!r}", f"{alarm.second_digest} from"
     return f"{run.describe(alarm.shard)} gave two results: {first}, {second} {alarm.second_worker!r}"
+
+
+def lease_lost(token: int) -> AbortedError:
+    """Return the error of a lease that does not hold."""
+    return AbortedError(
+        "LEASE_LOST", f"lease {token} does not hold: its shard was given to another worker", token=token
+    )
 
 
 def _missing(digest: str, where: str) -> FailedPreconditionError:
@@ -194,6 +224,7 @@ def _claim(run: Run, hold: Hold, result: bytes, said: ActionResult) -> Claim:
         worker=hold.worker,
         unverified=run.unverified,
         skipped=sum(entry.rows for entry in said.skipped),
+        again=hold.again,
     )
 
 

@@ -52,14 +52,10 @@ class Hold:
 
 
 class LeaseTable:
-    """All leases of the service.
+    """All leases of the service."""
 
-    Args:
-        generation: Number of this start of the service.
-    """
-
-    def __init__(self, generation: int) -> None:
-        self._next = generation << _GENERATION_BITS
+    def __init__(self) -> None:
+        self._next = 0
         self._held: dict[int, Hold] = {}
         self._ends: list[tuple[float, int]] = []
         self._by_worker: dict[str, set[int]] = {}
@@ -67,6 +63,10 @@ class LeaseTable:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def begin(self, generation: int) -> None:
+        """Let tokens be larger than those of all starts before, given the number of this one."""
+        self._next = generation << _GENERATION_BITS
 
     def next_token(self) -> int:
         """Return a token that is larger than all before."""

@@ -7,7 +7,6 @@ service, goes on from there.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,13 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from neuralmesh_server.canonical import Fact
+    from neuralmesh_server.labor.cache import Cache
     from neuralmesh_server.labor.dispatcher import Dispatcher
     from neuralmesh_server.labor.journal import Journal
     from neuralmesh_server.labor.plan import Plan
-    from neuralmesh_server.labor.records import Alarm, Entry, ShardResult, Submission
+    from neuralmesh_server.labor.records import Alarm, ShardResult, Submission
     from neuralmesh_server.labor.schedule import Epoch
     from neuralmesh_server.labor.shelf import Shelf
-    from neuralmesh_server.labor.store import Ledger, Store, View
+    from neuralmesh_server.labor.store import Ledger, Store
 
 log = structlog.get_logger()
 
@@ -54,6 +54,7 @@ class Lifecycle:
     Args:
         store: Where they are kept.
         shelf: Where plans, outputs and manifests are kept.
+        cache: The results that there are.
         dispatcher: Hands out the shards of jobs that run.
         journal: Tells watchers.
         report: Returns the report of a job of some kind from the tallies of its shards.
@@ -66,6 +67,7 @@ class Lifecycle:
         store: Store,
         shelf: Shelf,
         *,
+        cache: Cache,
         dispatcher: Dispatcher,
         journal: Journal,
         report: Callable[[str, Iterable[Fact]], Fact],
@@ -74,6 +76,7 @@ class Lifecycle:
     ) -> None:
         self._store = store
         self._shelf = shelf
+        self._cache = cache
         self._dispatcher = dispatcher
         self._journal = journal
         self._report = report
@@ -100,7 +103,7 @@ class Lifecycle:
         job = await self._shelf.call(lambda: wish.plan.job)
         async with self._submitting:
             known = await self._store.read(lambda view: view.job(job))
-            if known is not None and known.state in {RUNNING, COMMITTED} and job not in self._journal.unsaved:
+            if known is not None and job not in self._journal.unsaved and await self._cache.stands(known):
                 return known
             await self._shelf.put(wish.plan.canonical)
             return await self._begin(
@@ -119,7 +122,7 @@ class Lifecycle:
                 wish.plan,
                 Progress(),
                 f"submitted again after it was {known.state}" if known else "submitted",
-                lookup=not wish.options.skip_cache,
+                lookup=not wish.options.skip_cache or (known is not None and known.state == COMMITTED),
             )
 
     async def cancel(self, job: str, actor: str) -> Job:
@@ -187,7 +190,7 @@ class Lifecycle:
     async def _begin(self, job: Job, made: Plan, floor: Progress, message: str, *, lookup: bool) -> Job:
         """Store a job and the results that it has already, then hand out the rest."""
         run = await self._shelf.call(lambda: Run(job, made, floor, self._clock()))
-        usable = await self.usable(job.job, run.actions) if lookup else []
+        usable = await self._cache.usable(job.job, run.actions) if lookup else []
 
         def change(ledger: Ledger) -> tuple[Job, list[ShardResult], dict[str, frozenset[str]]]:
             ledger.add_recipe(run.recipe, canonical.encode(made.recipe.fact()))
@@ -212,21 +215,6 @@ class Lifecycle:
         self.check(run)
         return stored
 
-    async def usable(self, job: str, actions: Sequence[str]) -> list[tuple[int, str]]:
-        """Return (shard, action) that have a result in the cache, with all its bytes, and none in a job."""
-
-        def look(view: View) -> tuple[dict[str, Entry], set[int]]:
-            return view.entries(actions), {result.shard for result in view.shard_results(job)}
-
-        entries, done = await self._store.read(look)
-        outputs = await self._shelf.call(lambda: {name: _output(entry) for name, entry in entries.items()})
-        there = await self._shelf.all_there({digest for digest in outputs.values() if digest})
-        return [
-            (shard, action)
-            for shard, action in enumerate(actions)
-            if shard not in done and action in outputs and (not outputs[action] or outputs[action] in there)
-        ]
-
     async def _finish(self, run: Run) -> None:
         try:
             if run.complete:
@@ -244,7 +232,11 @@ class Lifecycle:
     async def _commit(self, run: Run) -> None:
         job = run.job.job
         results = await self._store.read(lambda view: view.shard_results(job))
-        if len(results) < len(run.actions):
+        if len(results) < len(run.actions):  # withdrawn while the job was taken up, before it was known here
+            there = {result.shard for result in results}
+            for shard in range(len(run.actions)):
+                if shard not in there:
+                    run.reopen(shard)
             return
         data, report = await self._shelf.call(lambda: self._manifest(run, results))
         digest = await self._shelf.put(data)
@@ -331,9 +323,3 @@ def _restore(
     run.begin()
     if epoch is not None:
         run.board.restore(epoch)
-
-
-def _output(entry: Entry) -> str:
-    """Return the digest of the output of a result; its bytes were checked when it came."""
-    digest: str = json.loads(entry.result)["output"][0]
-    return digest

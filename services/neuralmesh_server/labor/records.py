@@ -175,6 +175,7 @@ class Claim:
         worker: Who says so.
         unverified: Nothing is promised of these numerics, so that another result accuses nobody.
         skipped: Rows without a result.
+        again: The worker was asked to run it again, to compare.
     """
 
     job: str
@@ -188,6 +189,7 @@ class Claim:
     worker: str
     unverified: bool
     skipped: int
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._present: dict[str, Present] = {}
+        self._replaced: dict[str, str] = {}
         self.changes = 0
         self.quarantined: set[str] = set()
 
@@ -61,11 +62,17 @@ class Roster:
         slots = tuple(f"{card.name}/{number}" for number in range(max(card.slots, 1)))
         found = self._present.get(card.name)
         if found is None or found.card != card:
+            if found is not None and found.card.incarnation != card.incarnation:
+                self._replaced[found.card.incarnation] = card.name
             asking = found.asking if found is not None and found.card.incarnation == card.incarnation else 0
             found = self._present[card.name] = Present(card, slots, now, asking)
             self.changes += 1
         found.heard = now
         return found
+
+    def is_replaced(self, card: WorkerCard) -> bool:
+        """Say whether another process has taken the name over, so that two do not take it from each other for ever."""
+        return self._replaced.get(card.incarnation) == card.name
 
     def leave(self, name: str) -> None:
         """Note that a worker is gone; repeating it changes nothing."""

@@ -154,6 +154,7 @@ class Run:
     def reopen(self, shard: int, voters: frozenset[str] = frozenset()) -> None:
         """Take the result from a shard; where it is disputed by some, only others may run it."""
         self.audits.close(shard)
+        self.retries.close(shard)
         if self._done[shard]:
             said = self.plan.shards[shard]
             self._done[shard] = 0
@@ -325,7 +326,8 @@ class Run:
 
     def _put_back(self, shard: int) -> None:
         bound = self.attempts.bound
-        if not self._done[shard] and shard not in self._holds and (bound is None or shard < bound):
+        wanted = not self._done[shard] and shard not in self._holds and shard not in self.retries
+        if wanted and (bound is None or shard < bound):
             self.board.put(shard)
 
     def _refill(self) -> None:

@@ -37,7 +37,7 @@ class LaborArrayServicer:
         """Make a plan and say what of it is in the cache."""
         del call
         made = await self._planner.plan(convert_spec.spec_from(request.spec))
-        cached = set(await self._coordinator.cached(made))
+        cached = set(await self._coordinator.jobs.cached(made))
         actions = made.actions()
         return api.PlanJobResponse(
             plan=convert.summary_to(made.digest, summarise(made, cached)),
@@ -54,18 +54,18 @@ class LaborArrayServicer:
         made = await self._planner.plan(spec)
         options = Options(spec.priority, spec.audit_ppm, spec.skip_cache)
         wish = Submission(made, spec.data, convert_spec.wish_of(request.spec), options, actor)
-        return api.SubmitJobResponse(job=convert.job_to(await self._coordinator.submit(wish)))
+        return api.SubmitJobResponse(job=convert.job_to(await self._coordinator.jobs.submit(wish)))
 
     async def get_job(self, request: Any, call: Call) -> Any:
         """Return a job."""
         del call
-        return api.GetJobResponse(job=convert.job_to(await self._coordinator.get(validate.job(request.name))))
+        return api.GetJobResponse(job=convert.job_to(await self._coordinator.jobs.get(validate.job(request.name))))
 
     async def list_jobs(self, request: Any, call: Call) -> Any:
         """Return a page of jobs, newest first."""
         del call
         size = validate.page_size(request.page_size)
-        found = await self._coordinator.list_jobs(validate.page_start(request.page_token), size + 1)
+        found = await self._coordinator.jobs.list_jobs(validate.page_start(request.page_token), size + 1)
         token = str(found[size - 1].job.sequence) if len(found) > size else ""
         return api.ListJobsResponse(jobs=[convert.job_to(view) for view in found[:size]], next_page_token=token)
 
@@ -73,18 +73,18 @@ class LaborArrayServicer:
         """Stream the events of a job."""
         del call
         after = validate.at_least("after_event", request.after_event, 0)
-        async for event in self._coordinator.watch(validate.job(request.name), after):
+        async for event in self._coordinator.jobs.watch(validate.job(request.name), after):
             yield api.WatchJobResponse(event=convert.event_to(event))
 
     async def cancel_job(self, request: Any, call: Call) -> Any:
         """End a job that runs."""
-        view = await self._coordinator.cancel(validate.job(request.name), _actor(request, call))
+        view = await self._coordinator.jobs.cancel(validate.job(request.name), _actor(request, call))
         return api.CancelJobResponse(job=convert.job_to(view))
 
     async def get_job_document(self, request: Any, call: Call) -> AsyncIterator[Any]:
         """Stream the plan or the output manifest of a job."""
         del call
-        job = (await self._coordinator.get(validate.job(request.name))).job
+        job = (await self._coordinator.jobs.get(validate.job(request.name))).job
         if request.document == api.JOB_DOCUMENT_PLAN:
             digest = job.plan_digest
         elif request.document == api.JOB_DOCUMENT_MANIFEST:
@@ -110,7 +110,7 @@ class LaborArrayServicer:
         del call
         limit = validate.page_size(request.limit)
         made = await self._planner.plan(convert_spec.spec_from(request.spec))
-        cached = set(await self._coordinator.cached(made))
+        cached = set(await self._coordinator.jobs.cached(made))
         missing = [shard for shard in range(len(made.shards)) if shard not in cached]
         actions = list(made.actions())
         explained = await self._planner.explain(made, missing[:limit], self._store)
@@ -121,19 +121,19 @@ class LaborArrayServicer:
     async def get_schedule(self, request: Any, call: Call) -> Any:
         """Return the log of a job's placement."""
         del call
-        epochs = await self._coordinator.schedule(validate.job(request.name))
+        epochs = await self._coordinator.jobs.schedule(validate.job(request.name))
         return api.GetScheduleResponse(epochs=[convert.epoch_to(epoch) for epoch in epochs])
 
     async def list_workers(self, request: Any, call: Call) -> Any:
         """Return all workers."""
         del request, call
-        workers = await self._coordinator.workers()
+        workers = await self._coordinator.workers.list()
         return api.ListWorkersResponse(workers=[convert.worker_to(worker) for worker in workers])
 
     async def list_alarms(self, request: Any, call: Call) -> Any:
         """Return alarms, newest first."""
         del call
-        alarms = await self._coordinator.alarms(validate.page_size(request.page_size))
+        alarms = await self._coordinator.jobs.alarms(validate.page_size(request.page_size))
         return api.ListAlarmsResponse(alarms=[convert.alarm_to(alarm) for alarm in alarms])
 
     async def release_worker(self, request: Any, call: Call) -> Any:
@@ -141,7 +141,9 @@ class LaborArrayServicer:
         _actor(request, call)
         if not names.NODE.fullmatch(request.worker):
             raise validate.invalid("worker", "has to match [a-z][a-z0-9-]{0,62}")
-        return api.ReleaseWorkerResponse(worker=convert.worker_to(await self._coordinator.release(request.worker)))
+        return api.ReleaseWorkerResponse(
+            worker=convert.worker_to(await self._coordinator.workers.release(request.worker))
+        )
 
 
 def _actor(request: Any, call: Call) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS = 4
+FRESH = 1000
+"""Artifacts that were stored last and are known to be there."""
 
 
 class Incoming(Protocol):
@@ -57,6 +60,7 @@ class Shelf:
     def __init__(self, content: Content) -> None:
         self._content = content
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="labor-shelf")
+        self._fresh: OrderedDict[str, int] = OrderedDict()
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     async def put(self, data: bytes) -> str:
@@ -73,7 +77,7 @@ class Shelf:
             ResourceExhaustedError: STORAGE_FULL.
         """
         async with self._alone(digest):
-            await self.call(lambda: self._copy(digest, path))
+            self._remember(digest, await self.call(lambda: self._copy(digest, path)))
 
     async def put_pieces(self, digest: str, size: int, pieces: AsyncIterator[bytes]) -> None:
         """Store bytes as they come; those of a digest that is stored are not read to their end.
@@ -93,11 +97,14 @@ class Shelf:
                     await self.call(functools.partial(upload.write, piece[skip:]))
                     skip = max(skip - len(piece), 0)
                 await self.call(upload.finish)
+                self._remember(digest, size)
             finally:
                 await self.call(upload.close)
 
     async def has(self, digest: str, size: int) -> bool:
-        """Say whether an artifact is stored with this size."""
+        """Say whether an artifact is stored with this size; of one that was stored just now, without a look."""
+        if self._fresh.get(digest) == size:
+            return True
         return await self.call(lambda: self._content.has(digest) and self._content.size(digest) == size)
 
     async def all_there(self, digests: Iterable[str]) -> set[str]:
@@ -123,10 +130,16 @@ class Shelf:
         """Finish what is under way."""
         self._threads.shutdown()
 
-    def _copy(self, digest: str, path: Path) -> None:
-        if self._content.has(digest):
-            return
+    def _remember(self, digest: str, size: int) -> None:
+        self._fresh[digest] = size
+        if len(self._fresh) > FRESH:
+            self._fresh.popitem(last=False)
+
+    def _copy(self, digest: str, path: Path) -> int:
+        """Store a file; returns its size."""
         size = path.stat().st_size
+        if self._content.has(digest):
+            return self._content.size(digest)
         with (
             path.open("rb", buffering=0) as file,
             contextlib.closing(self._content.open_upload(digest, size)) as upload,
@@ -135,6 +148,7 @@ class Shelf:
             while piece := file.read(CHUNK_BYTES):
                 upload.write(piece)
             upload.finish()
+        return size
 
     @contextlib.asynccontextmanager
     async def _alone(self, digest: str) -> AsyncIterator[None]:

@@ -93,8 +93,10 @@ def record(ledger: Ledger, claim: Claim, now_ms: int, *, late: bool = False) -> 
     elif entry.disputed or entry.digest != claim.digest:
         _differ(ledger, entry, claim, outcome, now_ms=now_ms, late=late)
     else:
-        ledger.confirm(claim.action, claim.worker)
-        outcome.vouchers, outcome.times = entry.vouchers | {claim.worker}, 2 + len(entry.confirmed)
+        outcome.vouchers, outcome.times = entry.vouchers | {claim.worker}, 1 + len(entry.confirmed)
+        if claim.again or claim.worker not in entry.vouchers:  # that it says again what it said confirms nothing
+            ledger.confirm(claim.action, claim.worker)
+            outcome.times += 1
         if not late:
             _take(ledger, claim, outcome, outcome.vouchers, outcome.times)
     return outcome

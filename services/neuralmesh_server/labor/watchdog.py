@@ -11,7 +11,7 @@ from neuralmesh_server.labor.records import Problem
 if TYPE_CHECKING:
     from neuralmesh_server.labor.dispatcher import Dispatcher
     from neuralmesh_server.labor.leases import LeaseTable
-    from neuralmesh_server.labor.roster import Roster
+    from neuralmesh_server.labor.roster import Present, Roster
     from neuralmesh_server.labor.run import Run
     from neuralmesh_server.labor.timing import Timing
 
@@ -19,20 +19,24 @@ log = structlog.get_logger()
 
 
 class Watchdog:
-    """Looks at leases, workers and jobs that are stuck; it decides, and waits for nothing itself."""
+    """Looks at leases, workers and jobs that are stuck; it decides, and waits for nothing itself.
+
+    Attributes:
+        gone: Workers that were found to be gone, until somebody has taken note.
+    """
 
     def __init__(self, dispatcher: Dispatcher, leases: LeaseTable, roster: Roster, timing: Timing) -> None:
         self._dispatcher = dispatcher
         self._leases = leases
         self._roster = roster
         self._timing = timing
+        self.gone: list[Present] = []
 
     def look(self, now: float) -> bool:
         """Apply what the time has changed; says whether somebody who waits for work might get some."""
         woken = self._expire(now)
         for name in self._roster.silent(now - self._timing.silent_seconds):
-            log.info("worker_silent", worker=name)
-            self._dispatcher.leave(name, counts=True)
+            self._bury(name)
             woken = True
         for run in self._dispatcher:
             woken |= self._unstick(run, now)
@@ -46,8 +50,15 @@ class Watchdog:
             log.info("lease_expired", job=hold.job, shard=hold.shard, worker=hold.worker)
             present = self._roster.get(hold.worker)
             if present is not None and not present.asking and not self._leases.of_worker(hold.worker):
-                self._dispatcher.leave(hold.worker, counts=True)  # it renews nothing any more
+                self._bury(hold.worker)  # it renews nothing any more
         return bool(over)
+
+    def _bury(self, name: str) -> None:
+        present = self._roster.get(name)
+        if present is not None:
+            log.info("worker_gone", worker=name)
+            self.gone.append(present)
+            self._dispatcher.leave(name, counts=True)
 
     def _unstick(self, run: Run, now: float) -> bool:
         """End the wait for a worker that nobody has seen: of a dispute by failing, of audits by own audits."""

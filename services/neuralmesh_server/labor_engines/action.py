@@ -125,7 +125,6 @@ class Actions:
                 firstRow=lease.first_row,
             )
         taken = [take(block, model) for model in self._models]
-        read = np.delete(np.arange(block.rows), [entry.row for entry in block.rejected])
         rejected: dict[int, str] = {}
         for one in reversed(taken):
             rejected |= one.rejected
@@ -137,10 +136,12 @@ class Actions:
             outputs.append(given)
             rejected |= refused
         self._may_reject(lease, rejected)
-        accepted = _accepted(block.rows, rejected)
-        if len(accepted) < len(numbers):
+        accepted = numbers
+        if len(rejected) > block.rows - len(numbers):
+            accepted = _accepted(block.rows, rejected)
             places = np.searchsorted(numbers, accepted)
             outputs = [{name: values[places] for name, values in given.items()} for given in outputs]
+        read = _accepted(block.rows, {entry.row: entry.why for entry in block.rejected})
         beside = {
             name: values if len(accepted) == len(read) else values[np.searchsorted(read, accepted)]
             for name, values in (("true", block.label), ("id", block.id))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import socket
 import sys
 import threading
@@ -176,7 +177,8 @@ def _end(found: threading.ExceptHookArgs) -> None:
 
 
 def main() -> None:
-    """Run the process."""
+    """Run the process; whoever interrupts the pool from a terminal interrupts the pool, which ends this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Child(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])).run()
 
 

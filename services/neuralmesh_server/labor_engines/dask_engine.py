@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PLUGIN = "neuralmesh-labor"
+CONNECT_SECONDS = 10.0
+"""Longest wait for a scheduler."""
+
 LOOK_SECONDS = 0.25
 """Between two looks at who lives."""
 
@@ -39,7 +42,7 @@ CONFIGURATION = {"distributed.scheduler.work-stealing": False, "distributed.sche
 """What a cluster that is started here is told."""
 
 
-class KeeperPlugin(distributed.WorkerPlugin):  # type: ignore[misc] - Dask has no types
+class KeeperPlugin(distributed.WorkerPlugin):  # type: ignore[misc]  # Dask has no types
     """Gives each worker a keeper."""
 
     name = PLUGIN
@@ -102,7 +105,9 @@ class DaskEngine:
                         asynchronous=True,
                     )
                 )
-            client = await stack.enter_async_context(distributed.Client(where, asynchronous=True))
+            client = await stack.enter_async_context(
+                distributed.Client(where, asynchronous=True, timeout=CONNECT_SECONDS)
+            )
             await client.register_plugin(KeeperPlugin())
             await self._follow(client)
 

@@ -59,8 +59,7 @@ def open_version(pin: VersionPin, files: Mapping[str, Path]) -> Model:
     except LoadError as error:
         why = f"{pin.model}/{pin.version} cannot be run: {error}"
         raise FailedPreconditionError("LOAD_FAILED", why, model=pin.model, version=pin.version) from error
-    if model.exact != "bits" and pin.numerics.level == EXACT:  # a kind promises this for all of its versions
-        raise AssertionError(f"{pin.kind} is exact and {pin.model}/{pin.version} is {model.exact}")
+    assert model.exact == "bits" or pin.numerics.level != EXACT, "a kind promises this for all of its versions"
     if model.exact == "unverified":
         why = f"{pin.model}/{pin.version} draws random numbers: its results would differ from run to run"
         raise NotSupportedError("NOT_SUPPORTED", why, model=pin.model, version=pin.version)

@@ -68,6 +68,8 @@ def take(block: Block, model: Model) -> Taken:
         NotSupportedError: NOT_SUPPORTED: the version takes no rows of numbers.
     """
     wanted = {spec.name: _row_type(spec) for spec in model.signature.inputs}
+    if not wanted:
+        raise NotSupportedError("NOT_SUPPORTED", "the version takes no input, so that rows mean nothing to it")
     inputs: Mapping[str, NDArray[Any]] | None = _as_read(block, wanted)
     rejected: Sequence[Rejected] = block.rejected
     if inputs is None:

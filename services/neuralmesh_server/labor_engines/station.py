@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -139,7 +139,7 @@ class Station:
         self._waiting: deque[Held] = deque()
         self._jobs: dict[str, dict[str, Any]] = {}
         self._room = asyncio.Event()
-        self._room.set()
+        """Set while processes that are ready could have more shards: none is leased for one that still starts."""
         self._deliveries: set[asyncio.Task[None]] = set()
         self._defect: asyncio.Future[None] | None = None
 
@@ -175,8 +175,9 @@ class Station:
         busy, pause = loop.time(), 0.0
         while True:
             await self._room.wait()
-            wanted = DEPTH * self.card.slots - self._underway()
+            wanted = max(self._capacity() - self._underway(), 1)  # a process may have ended in between
             wait = WAIT_SECONDS if self._idle_seconds is None else min(WAIT_SECONDS, self._idle_seconds)
+            asked = loop.time()
             try:
                 leases = await self._desk.lease(self.card, wanted, wait)
             except NeuralMeshError as error:
@@ -190,6 +191,8 @@ class Station:
                 await self._learn(job)
             self._waiting.extend(self._held[lease.token] for lease in leases if lease.token in self._held)
             self._deal()
+            if not leases and loop.time() - asked < FIRST_PAUSE_SECONDS:
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)  # a desk that closes does not wait
             if self._held:
                 busy = loop.time()
             elif self._idle_seconds is not None and loop.time() - busy >= self._idle_seconds:
@@ -197,7 +200,7 @@ class Station:
 
     async def _pause(self, pause: float, error: NeuralMeshError) -> float:
         """Wait after a refusal of the desk; returns the pause to wait after the next one."""
-        if isinstance(error, PermissionDeniedError):
+        if error.reason == "WORKER_QUARANTINED":
             if not self.quarantined:
                 log.error("labor_worker_quarantined", worker=self.card.name, why=error.message)
             self.quarantined = True
@@ -219,7 +222,7 @@ class Station:
         except LinkError as error:
             self._give_back(name, Failure("PEER_UNREACHABLE", f"the registry gave no files: {error}", retryable=True))
         except (NeuralMeshError, OSError) as error:
-            self._give_back(name, failure(error))
+            self._give_back(name, replace(failure(error), retryable=True))  # nothing was run
         except ValueError as error:
             self._give_back(name, Failure("INTERNAL", str(error), retryable=True))
         else:
@@ -248,7 +251,11 @@ class Station:
 
     def _give_back(self, job: str, why: Failure) -> None:
         for token in [token for token, held in self._held.items() if held.lease.job == job]:
-            self._deliver(self._fail(token, why))
+            del self._held[token]
+            self._deliver(self._tell(token, why))
+
+    def _capacity(self) -> int:
+        return DEPTH * len(self.pids)
 
     def _underway(self) -> int:
         return len(self._waiting) + sum(len(seat.shards) for seat in self._seats)
@@ -268,7 +275,7 @@ class Station:
                 seat.jobs.add(lease.job)
             seat.shards[lease.token] = held
             seat.process.send({"run": messages.lease_fact(lease)})
-        if self._underway() < DEPTH * self.card.slots:
+        if self._underway() < self._capacity():
             self._room.set()
         else:
             self._room.clear()
@@ -383,17 +390,19 @@ class Station:
             await self._desk.complete(self.card, token, said["result"].encode(), said["nanoseconds"] / 1e9)
         except AbortedError as error:
             log.info("labor_result_not_wanted", worker=self.card.name, reason=error.reason)
-        except PermissionDeniedError:
-            self.quarantined = True  # `_lease` says so
+        except PermissionDeniedError as error:
+            log.info("labor_result_refused", worker=self.card.name, reason=error.reason)
         except (NeuralMeshError, OSError) as error:
-            await self._fail(token, failure(error))
+            await self._fail(token, replace(failure(error), retryable=True))  # the result itself may be right
         finally:
             path.unlink(missing_ok=True)
             self._held.pop(token, None)
 
     async def _fail(self, token: int, why: Failure) -> None:
-        if self._held.pop(token, None) is None:
-            return  # the lease was lost before
+        if self._held.pop(token, None) is not None:  # else the lease was lost before
+            await self._tell(token, why)
+
+    async def _tell(self, token: int, why: Failure) -> None:
         try:
             await self._desk.fail(self.card, token, why.reason, why.message, retryable=why.retryable)
         except NeuralMeshError as error:

@@ -45,6 +45,7 @@ MESH_RULES: Mapping[str, Rule] = {
     "GetDesiredState": Rule((NODE, READER)),
     "Sync": Rule((NODE,)),
     "ListNodes": Rule((READER,)),
+    "ForgetNode": Rule((ADMIN,)),
 }
 """Rule of every RPC of MeshService."""
 

@@ -226,3 +226,25 @@ async def test_a_side_that_fails_is_not_compared(node: Node) -> None:
     hedged.link.answers[0].set_exception(UpstreamError("INTERNAL", "a defect"))
     await hedged.compared()
     assert hedged.counts.hedges_compared == 0
+
+
+async def test_what_fails_at_once_says_nothing_of_how_long_runs_take(node: Node) -> None:
+    """Failures, and calls that their callers give up, count where they took long; else every run would be hedged."""
+    hedged = Hedged(node)
+    took = hedged.hedging._took.of(hedged.loaded.activity.owner)
+    for _ in range(100):
+        took.add(0.5)
+    hedged.fails = True
+    hedged.gate.open()
+    for _ in range(50):
+        with contextlib.suppress(InternalError):
+            await hedged.ask()
+    assert took.p95() == 0.5
+    assert hedged.link.passed == []
+    hedged.gate._open.clear()
+    given_up = hedged.ask()
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    assert len(took._kept) == 100
+    hedged.gate.open()

@@ -208,6 +208,17 @@ async def test_three_nodes_in_a_row(low: Suite, suite: Suite, cloud: InferenceAp
     assert counts == [1, 1, 0]
 
 
+@pytest.mark.parametrize("hops", ["2", "0002", "999", "1000", "4" * 30, "0" * 3000 + "7"])
+async def test_any_number_of_hops_counts(low: Suite, above: Above, hops: str) -> None:
+    """However a number of hops is written, what is too many is too many; what is no number says nothing."""
+    node = await started(low, "edge", upstream=Endpoint.parse(above.address, name="upstream"))
+    assert (await refused(node, request("far"), hops=hops))[1] == "HOPS_EXCEEDED"
+    assert above.calls == []
+    assert await ask(node, request("far"), hops="-2") == ANSWER
+    assert await ask(node, request("far"), hops="0001") == ANSWER
+    assert [metadata["neuralmesh-hops"] for _, metadata, _ in above.calls] == ["1", "2"]
+
+
 async def test_two_nodes_that_point_at_each_other(low: Suite) -> None:
     """A call in a circle ends after two hops, and the caller hears what is missing."""
     paths = [Endpoint.unix(str(low.folder / name), name="socket") for name in ("a", "b")]

@@ -59,6 +59,7 @@ class SimulatedEdge:
         loads: Versions that were loaded since its process began, in order.
         highest: Highest revision that it must not go below: what its process applied, and over a crash what it kept,
             which is all that it acknowledges.
+        states: Digests that it held, by revision, as far as it may know of them: over a crash, what it kept.
     """
 
     def __init__(self, name: str, labels: dict[str, str], folder: Path, wire: Wire) -> None:
@@ -69,6 +70,7 @@ class SimulatedEdge:
         self.disk_full = False
         self.loads: list[int] = []
         self.highest = 0
+        self.states: dict[int, bytes] = {}
         server = ServerSettings(NOWHERE)
         self._settings = InferenceSettings(
             server=server,
@@ -124,6 +126,8 @@ class SimulatedEdge:
         """End its process from one moment to the next; its disk stays as it is."""
         self.runs = False
         self.highest = self._kept()
+        kept = self._edge._memory.kept
+        self.states = {revision: digest for revision, digest in self.states.items() if revision <= kept}
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()

@@ -1,7 +1,8 @@
 """A schedule: what happens to a registry and its edges in one simulated time, drawn from a seed, and what must hold.
 
-While it runs, of every node: the applied revision never goes down; it answers only with versions that the alias named at
-a revision that the node may know, or that somebody chose on site; and what it answers with, it holds. When everything is
+While it runs, of every node: the applied revision never goes down, and of each there is one state; it answers only with
+versions that the alias named at a revision that the node may know, by a move that has reached it where that came in
+waves, or that somebody chose on site; and what it answers with, it holds. When everything is
 well again: every node holds the registry's state, digest and all, within a bounded time; the version before is loaded, so
 that a rollback needs no line; and nothing that was loaded is loaded again because the line came back.
 """
@@ -290,11 +291,13 @@ class World:
             revision = edge.replica.revision
             assert revision >= edge.highest, self._story(f"{edge.name} went from {edge.highest} to {revision}")
             edge.highest = revision
+            digest = edge.states.setdefault(revision, edge.replica.digest())
+            assert digest == edge.replica.digest(), self._story(f"{edge.name} holds another state of {revision}")
             answering = edge.answering
             if not answering:
                 continue
             assert answering in edge.held, self._story(f"{edge.name} answers with what it does not hold")
-            named = {version for moved, version in self._registry.history if moved <= revision}
+            named = self._registry.named(edge.name, revision)
             allowed = named | edge.overridden
             assert answering in allowed, self._story(f"{edge.name} at {revision} answers with {answering}: {allowed}")
 

@@ -18,7 +18,7 @@ from neuralmesh_server import state_digest
 from neuralmesh_server.registry.catalog import Catalog, find_model
 from neuralmesh_server.registry.mesh import picture, selectors
 from neuralmesh_server.registry.mesh.assignments import Assignments
-from neuralmesh_server.registry.mesh.desired import DesiredState, Plan, desired, place, reaches
+from neuralmesh_server.registry.mesh.desired import DesiredState, Picture, Plan, desired, place, reaches
 from neuralmesh_server.registry.mesh.hub import _step
 from neuralmesh_server.registry.policies import Policies
 from neuralmesh_server.registry.promotion import Promotions
@@ -226,7 +226,7 @@ def test_steps_lead_from_state_to_state(changes, labels, node):
 
     async def check(log: Log) -> None:
         state = desired(await log.picture(), labels, node)
-        step = _step(1, states[-1] if states else None, state)
+        step = _step(Picture(1), states[-1] if states else None, state)
         if step.whole:
             held.clear()
         for name in step.removed:

@@ -15,6 +15,7 @@ from neuralmesh_server.registry.app import RegistryApp
 from neuralmesh_server.runtime import tokens
 from neuralmesh_server.runtime.access import Grant
 from neuralmesh_server.settings import Endpoint, RegistrySettings, ServerSettings, SettingsError
+from tests.channels import OWN
 from tests.registry.conftest import Failure
 from tests.registry.mesh.nodes import SECONDS, Node
 
@@ -74,9 +75,29 @@ async def test_nodes_come_in_pages_and_by_selector(mesh):
     assert not later["a"].connected
 
 
+async def test_a_node_that_will_not_come_back_is_forgotten(serving, tmp_path):
+    """It is gone for good, also over a restart; one that is connected is not, and one that comes back is known again."""
+    forget = api.ForgetNodeRequest(node="edge-1")
+    async with serving(tmp_path / "data") as mesh:
+        assert (await mesh.failure(mesh.mesh.ForgetNode(forget))).reason == "NODE_NOT_FOUND"
+        node = Node("edge-1", site="oslo")
+        async with node.following(mesh.mesh):
+            assert (await mesh.failure(mesh.mesh.ForgetNode(forget))).reason == "NODE_CONNECTED"
+        await mesh.until(lambda nodes: not nodes["edge-1"].connected)
+        assert (await mesh.mesh.ForgetNode(forget)).node.labels["site"] == "oslo"
+        assert await mesh.nodes() == {}
+    async with serving(tmp_path / "data") as mesh:
+        assert await mesh.nodes() == {}
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await Node("edge-1", key=b"another".ljust(32, b".")).run(mesh.mesh)
+        assert Failure(refusal.value).reason == "NODE_KEY_CONFLICT", "its name is its own for ever"
+        async with node.following(mesh.mesh):
+            assert list(await mesh.nodes()) == ["edge-1"]
+
+
 async def test_the_mesh_is_healthy_and_reflected(mesh):
     """Health answers for the service by its full name."""
-    async with grpc.aio.insecure_channel(str(mesh.app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(mesh.app.endpoint), OWN) as channel:
         request = health_pb2.HealthCheckRequest(service="neuralmesh.mesh.v1.MeshService")
         answer = await health_pb2_grpc.HealthStub(channel).Check(request)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -92,7 +113,7 @@ async def guarded(tmp_path):
     server = ServerSettings(loopback, drain_seconds=2.0, tokens=path)
     app = RegistryApp(RegistrySettings(server=server, data=tmp_path / "data", http=loopback))
     await app.start()
-    async with grpc.aio.insecure_channel(str(app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(app.endpoint), OWN) as channel:
         yield app, api_grpc.MeshServiceStub(channel)
     await app.stop()
 
@@ -119,6 +140,7 @@ async def reason_of(call) -> str:
         ("ListAssignments", api.ListAssignmentsRequest(), {"reader", "scoped", "promoter", "admin"}),
         ("GetDesiredState", api.GetDesiredStateRequest(), {"reader", "node", "promoter", "admin"}),
         ("ListNodes", api.ListNodesRequest(), {"reader", "promoter", "admin"}),
+        ("ForgetNode", api.ForgetNodeRequest(node="edge-1"), {"admin"}),
     ],
 )
 async def test_roles_decide_who_may_do_what(guarded, method, request_, permitted):

@@ -118,6 +118,49 @@ async def test_a_refusal_that_comes_late_asks_for_the_whole_at_once(world):
     assert world.fleet.node("edge-1").converged
 
 
+async def test_a_registry_with_another_past_is_noticed_at_the_same_revision(world):
+    """A node that came to the registry's revision by another event is refused; by the same one, or earlier, it is not."""
+    await world.join("edge-1")  # so that its key is known
+    await world.promote(2, None)
+    revision, own = world.hub.revision, world.hub._picture.event_hash
+
+    def hello(applied: int, event_hash: bytes) -> Hello:
+        return Hello("edge-1", {"tier": "edge"}, applied, b"", b"edge-1".ljust(32, b"."), event_hash=event_hash)
+
+    with pytest.raises(FailedPreconditionError, match="another history") as refusal:
+        await world.hub.join(hello(revision, b"\1" * 32), ANN)
+    assert refusal.value.reason == "REVISION_AHEAD"
+    for applied, event_hash in ((revision, own), (revision, b""), (0, b""), (revision - 1, b"\1" * 32)):
+        session = await world.hub.join(hello(applied, event_hash), ANN)
+        steps = session.steps()
+        step = await anext(steps)
+        assert (step.event_hash, len(own)) == (own, 32)
+        await steps.aclose()
+    await world.promote(3, None)
+    assert world.hub.revision > revision
+    await world.hub.join(hello(revision, b"\1" * 32), ANN)
+
+
+async def test_a_refusal_that_is_said_again_asks_for_nothing_more(world):
+    """A state that a node refuses is offered once more, and not with every heartbeat at which it refuses it."""
+    world.hub.heartbeat_seconds = 0.01
+    await world.join("edge-1")
+    session = world.sessions["edge-1"]
+    steps = session.steps()
+    first = await anext(steps)
+    session.report(refused(first))
+    again = await anext(steps)
+    assert (again.whole, again.state_digest) == (True, first.state_digest)
+    for _ in range(3):
+        session.report(refused(first))
+        assert not (await anext(steps)).whole
+    await world.promote(2, None)
+    step = await anext(steps)
+    assert [state.model.name for state in step.models] == ["digits"]
+    session.report(refused(step))
+    assert (await anext(steps)).whole, "another refusal is another one"
+
+
 async def test_a_node_that_holds_something_else_gets_the_whole_with_the_next_change(world):
     """A node that says it applied another state than it was sent is not sent changes of that state."""
     await world.join("edge-1")

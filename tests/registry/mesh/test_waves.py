@@ -25,19 +25,33 @@ class NothingKept:
     async def save(self, nodes):
         pass
 
+    async def delete(self, name):
+        pass
+
+
+class Kept(NothingKept):
+    """What another world knew of its nodes."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.nodes = list(fleet)
+
+    async def load(self):
+        return self.nodes
+
 
 class World:
-    """A log, a hub, nodes that are joined by hand, and a clock."""
+    """A log, a hub, nodes that are joined by hand, and a clock; it knows nodes of before where some were kept."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, kept=None) -> None:
         self.log = log
         self.now = 1000.0
-        self.fleet = Fleet(NothingKept(), clock, lambda: self.now)
+        self.fleet = Fleet(kept or NothingKept(), clock, lambda: self.now)
         self.hub = Hub(log.store, Tracer(log.store, clock), self.fleet, 10.0)
         self.waves = Waves(log.store, self.hub, self.fleet, clock, lambda: self.now)
         self.sessions = {}
 
     async def start(self) -> World:
+        await self.fleet.open()
         await self.hub.start()
         self.waves.start()
         return self
@@ -281,6 +295,36 @@ async def test_a_wave_goes_on_after_a_restart(world):
     assert await again.shares() == [600_000], "they are not healthy for long enough"
     await again.pass_time(10)
     assert await again.shares() == [600_000, 1_000_000]
+
+
+async def test_a_wave_of_a_registry_that_just_started_waits_for_nodes_that_it_knows(world):
+    """Those that a move reaches have their time to come back, and one that does not holds nothing up for longer."""
+    again = World(world.log, Kept(world.fleet))
+    await again.start()
+    revision = await again.promote(2)
+    first, second = reached(200_000, revision), reached(600_000, revision)
+    await again.join(*set(NAMES) - set(first))
+    await again.pass_time(RETURN_SECONDS - 1)
+    assert await again.shares() == [], "those that it reached have not come back"
+    await again.join(*first[1:])
+    again.apply(*first[1:])
+    await again.pass_time(11)
+    assert await again.shares() == [600_000], "the time to come back is over"
+    again.apply(*second[: len(second)] if first[0] not in second else [name for name in second if name != first[0]])
+    await again.pass_time(10)
+    assert await again.shares() == [600_000, 1_000_000]
+
+
+async def test_a_wave_begins_when_all_that_are_known_are_back(world):
+    """Where every node that a move reaches is back and well, nothing waits for the time to come back."""
+    again = World(world.log, Kept(world.fleet))
+    await again.start()
+    revision = await again.promote(2)
+    first = reached(200_000, revision)
+    await again.join(*first)
+    again.apply(*first)
+    await again.pass_time(10)
+    assert await again.shares() == [600_000]
 
 
 async def test_two_looks_move_a_wave_once(world):

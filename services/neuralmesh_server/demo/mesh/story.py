@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 MODEL, ALIAS, KIND = "digits", "production", "liam.binary_network"
 SITES = ("oslo", "bergen")
-CONVERGED_SECONDS = 1.0
 AWHILE = 300
 """Requests that callers make between two steps, so that each step is seen by some."""
 
@@ -124,7 +123,6 @@ class Story:
             self._await(name, 2)
         self._await_converged()
         seconds = time.perf_counter() - started
-        check(seconds <= CONVERGED_SECONDS, f"it took {seconds:.2f} s until both had converged")
         self._figures.append(("line back until both have converged", f"{seconds * 1e3:,.0f} ms"))
         self._say(f"both have converged on version 2 after {seconds * 1e3:,.0f} ms")
         self._fleet()

@@ -121,7 +121,7 @@ class Edge:
             replica=self._replica,
             reporting=self._reporting,
             node=lambda: Identity(self._settings.node, self._edge.labels, folder.key, folder.epoch_ms, endpoint()),
-            highest=lambda: self._memory.highest,
+            highest=lambda: (self._memory.highest, self._memory.event_hash),
             needed=self._needed,
             heard=self._heard,
             changed=self._changed,
@@ -205,14 +205,14 @@ class Edge:
         self._silence.heard()
         self._staleness.heard()
 
-    def _changed(self) -> None:
-        self._memory.applied(self._replica.revision)
+    def _changed(self, event_hash: bytes) -> None:
+        self._memory.applied(self._replica.revision, event_hash)
         self.overrides.reconcile()
         self._loader.changed()
         self._staleness.heard()
 
-    def _advanced(self) -> None:
-        self._memory.applied(self._replica.revision)
+    def _advanced(self, event_hash: bytes) -> None:
+        self._memory.applied(self._replica.revision, event_hash)
         self._keeper.mark()
         self.wake()
 

@@ -28,6 +28,7 @@ def step(response: Any) -> MeshStep:
             whole=response.whole,
             models=tuple(_part(model) for model in response.models),
             removed=tuple(names.check_model(name) for name in response.removed_models),
+            event_hash=response.event_hash,
         )
     except (InvalidArgumentError, DivergedError) as error:
         raise RefusedError(response.revision, f"the registry sent {error}") from error
@@ -59,6 +60,7 @@ def hello(said: Hello) -> Any:
             id_key=said.key,
             epoch_ms=said.epoch_ms,
             endpoint=said.endpoint,
+            event_hash=said.event_hash,
         )
     )
 

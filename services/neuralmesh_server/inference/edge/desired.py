@@ -44,6 +44,7 @@ class MeshStep:
     whole: bool = False
     models: tuple[ModelPart, ...] = ()
     removed: tuple[str, ...] = ()
+    event_hash: bytes = b""
 
     @property
     def changes(self) -> bool:

@@ -54,11 +54,11 @@ class EdgeFollower:
         replica: What is kept current.
         reporting: Says what became of states.
         node: Name, labels, key, epoch and endpoint of this node; called for each hello.
-        highest: Returns the highest revision that this node ever applied.
+        highest: Returns the highest revision that this node ever applied, and the hash of its event.
         needed: Returns the versions that answer now, which stay though the registry goes on without them.
         heard: Called for each message of the registry that was accepted, on the loop.
-        changed: Called after each change of the replica, on the loop.
-        advanced: Called when the same state holds at a higher revision, on the loop.
+        changed: Called after each change of the replica with the hash of its revision's event, on the loop.
+        advanced: The same, when the same state holds at a higher revision.
         connected: Called each time the registry is reached, on the loop.
         longest_pause: Longest pause in seconds before the registry is tried again.
 
@@ -73,11 +73,11 @@ class EdgeFollower:
         replica: Replica,
         reporting: Reporting,
         node: Callable[[], Identity],
-        highest: Callable[[], int],
+        highest: Callable[[], tuple[int, bytes]],
         needed: Callable[[], Collection[tuple[str, int]]],
         heard: Callable[[], None],
-        changed: Callable[[], None],
-        advanced: Callable[[], None],
+        changed: Callable[[bytes], None],
+        advanced: Callable[[bytes], None],
         connected: Callable[[], None],
         longest_pause: float,
     ) -> None:
@@ -140,23 +140,24 @@ class EdgeFollower:
                 await _end(reports)
 
     def _hello(self) -> Hello:
-        identity = self._identity()
+        identity, (revision, event_hash) = self._identity(), self._highest()
         return Hello(
             node=identity.name,
             labels=identity.labels,
-            applied_revision=self._highest(),
+            applied_revision=revision,
             digest=b"" if self._need_whole else self._replica.digest(),
             key=identity.key,
             epoch_ms=identity.epoch_ms,
             endpoint=identity.endpoint,
+            event_hash=event_hash,
         )
 
     def _take(self, step: MeshStep) -> None:
         """Apply a step; raises RefusedError, and what is held stays."""
-        highest = self._highest()
+        highest, _ = self._highest()
         if step.revision < highest:
             raise RefusedError(step.revision, f"this node has applied revision {highest}")
-        before, started = self._replica.revision, time.perf_counter_ns()
+        before, started, worked = self._replica.revision, time.perf_counter_ns(), time.thread_time_ns()
         try:
             if step.changes or self._need_whole:
                 self._apply(step)
@@ -168,11 +169,16 @@ class EdgeFollower:
         self._need_whole = False
         self._found(step.revision)
         if step.changes:
-            self._on_changed()
+            self._on_changed(step.event_hash)
             # What was held already answers from here on.
-            log.info("state_taken", revision=step.revision, microseconds=(time.perf_counter_ns() - started) // 1000)
+            log.info(
+                "state_taken",
+                revision=step.revision,
+                microseconds=(time.perf_counter_ns() - started) // 1000,
+                cpu_microseconds=(time.thread_time_ns() - worked) // 1000,
+            )
         elif self._replica.revision != before:
-            self._on_advanced()
+            self._on_advanced(step.event_hash)
 
     def _apply(self, step: MeshStep) -> None:
         if self._need_whole and not step.whole:
@@ -228,7 +234,7 @@ class EdgeFollower:
         if behind:
             log.warning(
                 "registry_behind_node",
-                revision=self._highest(),
+                revision=self._highest()[0],
                 why=str(error),
                 hint="the registry was restored from an older copy; this node goes on serving what it has",
             )

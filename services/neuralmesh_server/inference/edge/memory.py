@@ -25,10 +25,17 @@ AGAIN_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is kept; `silent_seconds` is None when the registry was never heard."""
+    """What is kept.
+
+    Attributes:
+        highest: Highest revision that was applied.
+        silent_seconds: None when the registry was never heard.
+        event_hash: What the registry said of the event of `highest`, which names its history; empty where not known.
+    """
 
     highest: int = 0
     silent_seconds: float | None = None
+    event_hash: bytes = b""
 
 
 class MemoryStore(Protocol):
@@ -53,6 +60,7 @@ class Memory:
 
     Attributes:
         highest: Highest revision that the node ever applied.
+        event_hash: What the registry said of its event; empty where not known.
         kept: The same, on the disk.
     """
 
@@ -65,13 +73,15 @@ class Memory:
         self._dirty = asyncio.Event()
         self._keeping = asyncio.Lock()
         self.highest = max(kept.highest, revision)
+        self.event_hash = kept.event_hash if kept.highest == self.highest else b""
         self.kept = kept.highest
         if self.kept < self.highest:
             self.mark()
 
-    def applied(self, revision: int) -> None:
-        """Take note of an applied revision."""
-        self.highest = max(self.highest, revision)
+    def applied(self, revision: int, event_hash: bytes) -> None:
+        """Take note of an applied revision, and of what the registry says of its event."""
+        if revision >= self.highest:
+            self.highest, self.event_hash = revision, event_hash
         self.mark()
 
     def mark(self) -> None:
@@ -95,9 +105,9 @@ class Memory:
         self._dirty.clear()
         seconds = self._silence.seconds
         silent = None if seconds is None else float(self._silence.step) if coarse else seconds
-        highest = self.highest
+        highest, event_hash = self.highest, self.event_hash
         try:
-            await to_the_end(lambda: self._store.save(Remembered(highest, silent)))
+            await to_the_end(lambda: self._store.save(Remembered(highest, silent, event_hash)))
         except OSError as error:
             log.warning("edge_memory_not_kept", why=str(error))
             return False

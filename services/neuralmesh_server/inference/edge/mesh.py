@@ -30,7 +30,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who a node is and what it holds; `digest` is empty to ask for the whole."""
+    """Who a node is and what it holds; `digest` is empty to ask for the whole; see Hello in the contract."""
 
     node: str
     labels: Mapping[str, str]
@@ -39,6 +39,7 @@ class Hello:
     key: bytes
     epoch_ms: int
     endpoint: str
+    event_hash: bytes = b""
 
 
 class Outcome(IntEnum):

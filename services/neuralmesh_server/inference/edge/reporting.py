@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neuralmesh_server.inference.edge.mesh import Outcome, Verdict
@@ -118,7 +119,9 @@ class Reporting:
             verdict, figures = self.verdict(), self.figures()
             now = loop.time()
             if verdict != told or now >= beat or (figures != shown and now >= next_figures):
-                await session.report(verdict, figures)
+                # A refusal is said once: the registry answers it by offering the state again.
+                again = verdict == told and verdict.outcome is Outcome.REFUSED
+                await session.report(replace(verdict, outcome=Outcome.NOTHING) if again else verdict, figures)
                 told, shown, next_figures, beat = verdict, figures, now + FIGURES_SECONDS, now + BEAT_SECONDS
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIGURES_SECONDS):  # `wait_for` may swallow a cancellation

@@ -30,7 +30,11 @@ class MemoryFile:
         try:
             stored = json.loads(self._path.read_bytes())
             silent = stored["silent_seconds"]
-            return Remembered(int(stored["highest"]), None if silent is None else max(float(silent), 0.0))
+            return Remembered(
+                int(stored["highest"]),
+                None if silent is None else max(float(silent), 0.0),
+                bytes.fromhex(stored.get("event_hash", "")),
+            )
         except FileNotFoundError:
             return Remembered()
         except (ValueError, KeyError, TypeError) as error:
@@ -39,7 +43,7 @@ class MemoryFile:
 
     def save(self, remembered: Remembered) -> None:
         """Keep it durably; raises OSError."""
-        _replace(self._path, asdict(remembered))
+        _replace(self._path, asdict(remembered) | {"event_hash": remembered.event_hash.hex()})
 
 
 class OverrideFile:

@@ -156,8 +156,11 @@ class Forwarding:
         return self._took.of(request.model).p95() + MARGIN_SECONDS
 
     def _check_time(self, error: NeuralMeshError, request: Request, caller: Caller) -> None:
-        remaining, needed = caller.remaining(), self._needed(request)
-        if remaining is None or remaining > needed:
+        remaining = caller.remaining()
+        if remaining is None:
+            return
+        needed = self._needed(request)
+        if remaining > needed:
             return
         if remaining <= 0:
             raise DeadlineExceededError("DEADLINE_EXPIRED", f"the deadline passed before {self._label} was asked")

@@ -99,15 +99,21 @@ class Hedging:
         """
         started = time.monotonic()
         took = self._took.of(loaded.activity.owner)
+        ran = False
         self._tokens.called()
         here = asyncio.create_task(local)
         try:
             done, _ = await asyncio.wait([here], timeout=max(took.p95(), SHORTEST_SECONDS))
             if done or not self._above.may_ask(request, caller) or not self._tokens.take():
-                return await here
-            return await self._race(loaded, request, caller, here)
+                answer: Result | bytes = await here
+            else:
+                answer = await self._race(loaded, request, caller, here)
+            ran = True
+            return answer
         finally:
-            took.add(time.monotonic() - started)  # at least this long, where the upstream was first
+            seconds = time.monotonic() - started  # at least this long, where the upstream was first
+            if ran or seconds > took.p95():  # what failed, or was given up, sooner than most says nothing of a run
+                took.add(seconds)
             if here not in self._compared:
                 here.cancel()
 

@@ -38,6 +38,7 @@ def hello(message: Any) -> Hello:
         id_key=message.id_key,
         epoch_ms=message.epoch_ms,
         endpoint=message.endpoint,
+        event_hash=message.event_hash,
     )
 
 
@@ -60,6 +61,7 @@ def step_message(step: Step) -> Any:
         removed_models=step.removed,
         revision=step.revision,
         state_digest=step.state_digest,
+        event_hash=step.event_hash,
     )
 
 

@@ -71,12 +71,14 @@ class Picture:
         assignments: All of them, in order of their revisions.
         parts: By the names of the models that assignments name.
         waves: The moves that have not reached every node, the newest first.
+        event_hash: Leaf hash of the event of the revision.
     """
 
     revision: int
     assignments: tuple[Assignment, ...] = ()
     parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
     waves: tuple[Wave, ...] = ()
+    event_hash: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from neuralmesh_server.errors import NeuralMeshError
+from neuralmesh_server.errors import FailedPreconditionError, NeuralMeshError, NotFoundError
 from neuralmesh_server.registry.mesh.nodes import Node
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class FleetStore(Protocol):
 
     async def save(self, nodes: list[Node]) -> None:
         """Keep nodes in the place of those of their names."""
+
+    async def delete(self, name: str) -> None:
+        """Keep a node no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Fleet:
         try:
             await self._store.save([self._nodes[name] for name in sorted(names)])
         except BaseException:
-            self._unsaved |= names
+            self._unsaved |= names & self._nodes.keys()  # the others were forgotten meanwhile
             raise
 
     def __iter__(self) -> Iterator[Node]:
@@ -119,6 +122,10 @@ class Fleet:
         """Say whether a node's stream is open."""
         return name in self._connected
 
+    def was_heard(self, name: str) -> bool:
+        """Say whether a node was heard since the registry started."""
+        return name in self._heard
+
     def greet(self, hello: Hello) -> None:
         """Take a hello; its stream is open from now on."""
         now = self._clock()
@@ -135,6 +142,25 @@ class Fleet:
     def left(self, name: str) -> None:
         """Take that a node's stream is over."""
         self._connected.discard(name)
+
+    async def forget(self, name: str) -> Sight:
+        """Know a node no more, until it says hello again; returns how it was last seen.
+
+        Raises:
+            NotFoundError: NODE_NOT_FOUND.
+            FailedPreconditionError: NODE_CONNECTED.
+        """
+        if name not in self._nodes:
+            raise NotFoundError("NODE_NOT_FOUND", f"no node {name!r} ever said hello", node=name)
+        if name in self._connected:
+            raise FailedPreconditionError("NODE_CONNECTED", f"node {name!r} is connected", node=name)
+        sight = self._sight(name)
+        del self._nodes[name]
+        self._names.remove(name)
+        self._heard.pop(name, None)
+        self._unsaved.discard(name)
+        await self._store.delete(name)
+        return sight
 
     def want(self, name: str, digest: bytes, revision: int) -> None:
         """Take what a node is to hold at a revision."""

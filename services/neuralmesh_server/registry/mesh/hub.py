@@ -47,6 +47,7 @@ class Step:
     whole: bool = False
     models: tuple[ModelState, ...] = ()
     removed: tuple[str, ...] = ()
+    event_hash: bytes = b""
 
 
 class Session:
@@ -70,6 +71,7 @@ class Session:
         self._sent_revision = 0
         self._changed = asyncio.Event()
         self._heard = asyncio.get_running_loop().time()
+        self._refusal: tuple[int, bytes, str] | None = None
         self._over = False
         self._failure: NeuralMeshError | None = None
 
@@ -89,7 +91,9 @@ class Session:
         """Take a report."""
         self._heard = asyncio.get_running_loop().time()
         newest = report.revision >= self._sent_revision
-        if report.outcome is Outcome.REFUSED:
+        refusal = (report.revision, report.state_digest, report.reason)
+        if report.outcome is Outcome.REFUSED and refusal != self._refusal:  # what is said again asks for nothing more
+            self._refusal = refusal
             log.warning("state_refused", node=self.node, revision=report.revision, reason=report.reason)
             self._base = None
             if not newest:  # what was sent since builds on what was refused
@@ -240,6 +244,7 @@ class Hub:
                 appliedRevision=hello.applied_revision,
                 revision=self.revision,
             )
+        await self._check_history(hello)
         await self._tracer.register(hello.node, hello.id_key, origin)
         if self._closed:
             raise _stopping()
@@ -254,6 +259,24 @@ class Hub:
         log.info("node_joined", node=hello.node, applied_revision=hello.applied_revision)
         self._tell()
         return session
+
+    async def _check_history(self, hello: Hello) -> None:
+        """Hold the event by which a node came to its revision against the one that led there here."""
+        revision = hello.applied_revision
+        if not hello.event_hash or not revision:
+            return
+        if await self._store.read(lambda view: pictures.event_hash(view, revision)) == hello.event_hash:
+            return
+        log.warning("node_has_another_past", node=hello.node, revision=revision, registry=self.revision)
+        if revision == self.revision:
+            raise FailedPreconditionError(
+                "REVISION_AHEAD",
+                f"node {hello.node!r} has applied revision {revision} of another history: this registry was restored,"
+                " and came to that revision by another event",
+                node=hello.node,
+                appliedRevision=revision,
+                revision=self.revision,
+            )
 
     def leave(self, session: Session) -> None:
         """Take that a session's stream is over."""
@@ -274,21 +297,30 @@ class Hub:
         key = b"" if base is None else base.digest, target.digest
         found = self._steps.get(key)
         if found is None:
-            found = self._steps[key] = _step(self.revision, base, target)
+            found = self._steps[key] = _step(self._picture, base, target)
         return found
 
     def followers(self, model: str, alias: str) -> list[str]:
         """Return the names of the connected nodes that hold what an alias says."""
         return [name for name, session in self._sessions.items() if self._plan.follows(session.labels, model, alias)]
 
+    def awaited(self, model: str, alias: str) -> list[str]:
+        """Return the names of the nodes that are to hold what an alias says, and were not heard since the start."""
+        return [
+            node.name
+            for node in self._fleet
+            if not self._fleet.was_heard(node.name) and self._plan.follows(node.labels, model, alias)
+        ]
+
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
 
 
-def _step(revision: int, base: DesiredState | None, target: DesiredState) -> Step:
+def _step(picture: Picture, base: DesiredState | None, target: DesiredState) -> Step:
+    revision, event = picture.revision, picture.event_hash
     if base is None:
-        return Step(revision, target.digest, whole=True, models=tuple(target.models.values()))
+        return Step(revision, target.digest, whole=True, models=tuple(target.models.values()), event_hash=event)
     before = base.models
     changed = (
         state
@@ -296,7 +328,7 @@ def _step(revision: int, base: DesiredState | None, target: DesiredState) -> Ste
         if name not in before or before[name].accumulator != state.accumulator
     )
     removed = (name for name in before if name not in target.models)
-    return Step(revision, target.digest, models=tuple(changed), removed=tuple(removed))
+    return Step(revision, target.digest, models=tuple(changed), removed=tuple(removed), event_hash=event)
 
 
 def _stopping() -> UnavailableError:

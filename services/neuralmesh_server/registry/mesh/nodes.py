@@ -52,7 +52,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who a node is and what it holds; `epoch_ms` is the start of its process."""
+    """Who a node is and what it holds.
+
+    `epoch_ms` is the start of its process, `event_hash` that of the event of the revision that it applied.
+    """
 
     node: str
     labels: Mapping[str, str]
@@ -61,6 +64,7 @@ class Hello:
     id_key: bytes
     epoch_ms: int = 0
     endpoint: str = ""
+    event_hash: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

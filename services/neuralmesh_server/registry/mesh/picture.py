@@ -41,7 +41,7 @@ def take(view: View, before: Picture | None = None) -> Picture:
     if before is None or changes is None:
         return _picture(view, revision, tuple(view.all_assignments()), {})
     if not changes:
-        return dataclasses.replace(before, revision=revision)
+        return dataclasses.replace(before, revision=revision, event_hash=event_hash(view, revision))
     assigned = any(isinstance(change, AssignmentChanged) for change in changes)
     assignments = tuple(view.all_assignments()) if assigned else before.assignments
     touched = {change.model for change in changes}
@@ -70,7 +70,12 @@ def _picture(view: View, revision: int, assignments: tuple[Assignment, ...], kep
         name: kept[name] if name in kept else _part(view, find_model(view, name), ones, waves)
         for name, ones in sorted(by_model.items())
     }
-    return Picture(revision, assignments, parts, waves)
+    return Picture(revision, assignments, parts, waves, event_hash(view, revision))
+
+
+def event_hash(view: View, revision: int) -> bytes:
+    """Return the leaf hash of the event of a revision, which names the history that led there; empty for none."""
+    return next((event.leaf_hash for event in view.events_after(revision - 1, 1, revision)), b"") if revision else b""
 
 
 def _part(view: View, model: Model, assignments: Iterable[Assignment], waves: Iterable[Wave]) -> Part:

@@ -105,6 +105,13 @@ class MeshServicer:
             nodes=map(convert.node_message, found), next_page_token=token, revision=self._hub.revision
         )
 
+    async def forget_node(self, request: Any, call: Call) -> Any:
+        """Forget a node."""
+        del call
+        return api.ForgetNodeResponse(
+            node=convert.node_message(await self._fleet.forget(names.check_node(request.node)))
+        )
+
     def _message(self, step: Step) -> Any:
         """Return the message of a step, which all nodes that make the step get."""
         found = self._messages.get(step)

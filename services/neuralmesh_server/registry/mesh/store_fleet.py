@@ -55,6 +55,14 @@ class SqliteFleetStore:
 
         await self._engine.change(write)
 
+    async def delete(self, name: str) -> None:
+        """Keep a node no more."""
+
+        def write(connection: apsw.Connection) -> None:
+            connection.execute("DELETE FROM nodes WHERE name = ?", (name,))
+
+        await self._engine.change(write)
+
     def close(self) -> None:
         """Finish what was accepted, then close."""
         self._engine.close()

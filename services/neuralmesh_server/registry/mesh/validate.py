@@ -59,6 +59,7 @@ def hello(request: Any) -> None:
     labels(said.labels)
     _revision("hello.applied_revision", said.applied_revision)
     _digest("hello.state_digest", said.state_digest)
+    _digest("hello.event_hash", said.event_hash)
     validate.id_key(said.id_key)
     validate.line("hello.endpoint", said.endpoint, ENDPOINT_BYTES)
 

@@ -134,9 +134,15 @@ class Waves:
         return reached, [name for name in reached if not self._fleet.node(name).healthy]
 
     def _due(self, wave: Wave, since: float) -> float:
-        if wave.revision in self._inherited:
-            since = max(since, self._begun + self._return_seconds)
+        back = self._begun + self._return_seconds
+        if since < back and (wave.revision in self._inherited or self._awaited(wave)):
+            since = back
         return since + wave.plan.hold_seconds
+
+    def _awaited(self, wave: Wave) -> bool:
+        """Say whether nodes that a wave has reached are known from before the start, and have not come back."""
+        awaited = self._hub.awaited(wave.model, wave.alias)
+        return any(reaches(wave.share_ppm, wave.revision, name) for name in awaited)
 
     async def _reach(self, wave: Wave, nodes: int) -> None:
         share = wave.plan.after(wave.share_ppm)

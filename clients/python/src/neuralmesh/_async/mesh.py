@@ -83,6 +83,11 @@ class AsyncMesh:
         request = pb.ListNodesRequest(selector=selector, page_size=1000)
         return pages(self._connection, "ListNodes", pb.ListNodesResponse, request, "nodes")
 
+    async def forget_node(self, node: str) -> pb.Node:
+        """Forget a node that is not connected and will not come back, and return it as it was known."""
+        request = pb.ForgetNodeRequest(node=node)
+        return (await self._connection.unary("ForgetNode", pb.ForgetNodeResponse, request)).node
+
     def sync(
         self, requests: AsyncIterable[pb.SyncRequest] | Iterable[pb.SyncRequest]
     ) -> AsyncIterator[pb.SyncResponse]:

@@ -81,6 +81,11 @@ class Mesh:
         request = pb.ListNodesRequest(selector=selector, page_size=1000)
         return pages(self._connection, "ListNodes", pb.ListNodesResponse, request, "nodes")
 
+    def forget_node(self, node: str) -> pb.Node:
+        """Forget a node that is not connected and will not come back, and return it as it was known."""
+        request = pb.ForgetNodeRequest(node=node)
+        return (self._connection.unary("ForgetNode", pb.ForgetNodeResponse, request)).node
+
     def sync(self, requests: Iterable[pb.SyncRequest] | Iterable[pb.SyncRequest]) -> Iterator[pb.SyncResponse]:
         """Follow as a node: a hello, then reports, against states. It ends only with an error or with the requests."""
         return self._connection.exchange("Sync", pb.SyncResponse, requests)

@@ -112,7 +112,7 @@ class SyncRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("node", "labels", "applied_revision", "state_digest", "id_key", "epoch_ms", "endpoint")
+    __slots__ = ("node", "labels", "applied_revision", "state_digest", "id_key", "epoch_ms", "endpoint", "event_hash")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +127,7 @@ class Hello(_message.Message):
     ID_KEY_FIELD_NUMBER: _ClassVar[int]
     EPOCH_MS_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_HASH_FIELD_NUMBER: _ClassVar[int]
     node: str
     labels: _containers.ScalarMap[str, str]
     applied_revision: int
@@ -134,7 +135,8 @@ class Hello(_message.Message):
     id_key: bytes
     epoch_ms: int
     endpoint: str
-    def __init__(self, node: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., applied_revision: _Optional[int] = ..., state_digest: _Optional[bytes] = ..., id_key: _Optional[bytes] = ..., epoch_ms: _Optional[int] = ..., endpoint: _Optional[str] = ...) -> None: ...
+    event_hash: bytes
+    def __init__(self, node: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., applied_revision: _Optional[int] = ..., state_digest: _Optional[bytes] = ..., id_key: _Optional[bytes] = ..., epoch_ms: _Optional[int] = ..., endpoint: _Optional[str] = ..., event_hash: _Optional[bytes] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("outcome", "revision", "state_digest", "reason", "figures")
@@ -207,18 +209,20 @@ class NodeFigures(_message.Message):
     def __init__(self, cache_bytes: _Optional[int] = ..., cache_limit_bytes: _Optional[int] = ..., fetched_upstream_bytes: _Optional[int] = ..., fetched_registry_bytes: _Optional[int] = ..., forwarded: _Optional[int] = ..., forward_failures: _Optional[int] = ..., hedged: _Optional[int] = ..., hedges_won: _Optional[int] = ..., hedges_compared: _Optional[int] = ..., hedges_different: _Optional[int] = ..., overrides: _Optional[_Iterable[_Union[LocalOverride, _Mapping]]] = ..., failures: _Optional[_Iterable[str]] = ..., lost_reports: _Optional[int] = ...) -> None: ...
 
 class SyncResponse(_message.Message):
-    __slots__ = ("whole", "models", "removed_models", "revision", "state_digest")
+    __slots__ = ("whole", "models", "removed_models", "revision", "state_digest", "event_hash")
     WHOLE_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     REMOVED_MODELS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     STATE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    EVENT_HASH_FIELD_NUMBER: _ClassVar[int]
     whole: bool
     models: _containers.RepeatedCompositeFieldContainer[ModelState]
     removed_models: _containers.RepeatedScalarFieldContainer[str]
     revision: int
     state_digest: bytes
-    def __init__(self, whole: _Optional[bool] = ..., models: _Optional[_Iterable[_Union[ModelState, _Mapping]]] = ..., removed_models: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., state_digest: _Optional[bytes] = ...) -> None: ...
+    event_hash: bytes
+    def __init__(self, whole: _Optional[bool] = ..., models: _Optional[_Iterable[_Union[ModelState, _Mapping]]] = ..., removed_models: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., state_digest: _Optional[bytes] = ..., event_hash: _Optional[bytes] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "selector")
@@ -276,3 +280,15 @@ class ListNodesResponse(_message.Message):
     next_page_token: str
     revision: int
     def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ForgetNodeRequest(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    def __init__(self, node: _Optional[str] = ...) -> None: ...
+
+class ForgetNodeResponse(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: Node
+    def __init__(self, node: _Optional[_Union[Node, _Mapping]] = ...) -> None: ...

@@ -68,6 +68,11 @@ class MeshServiceStub:
                 request_serializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ListNodesRequest.SerializeToString,
                 response_deserializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ListNodesResponse.FromString,
                 _registered_method=True)
+        self.ForgetNode = channel.unary_unary(
+                '/neuralmesh.mesh.v1.MeshService/ForgetNode',
+                request_serializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ForgetNodeRequest.SerializeToString,
+                response_deserializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ForgetNodeResponse.FromString,
+                _registered_method=True)
 
 
 class MeshServiceServicer:
@@ -109,7 +114,8 @@ class MeshServiceServicer:
     def Sync(self, request_iterator, context):
         """Keeps one node at its desired state. The node says hello, then reports; the registry answers with states as they
         change, and at least every 10 seconds with a message that carries only revision and digest. FAILED_PRECONDITION
-        (REVISION_AHEAD) when the node has applied a revision that this registry has not reached.
+        (REVISION_AHEAD) when the node has applied a revision that this registry has not reached, or reached by another
+        history: see Hello.event_hash.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +123,14 @@ class MeshServiceServicer:
 
     def ListNodes(self, request, context):
         """Lists the nodes that ever said hello, in byte order of their names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetNode(self, request, context):
+        """Forgets a node that will not come back; one that does is known again. Its key stays known, so that nobody else gets
+        its name. NOT_FOUND (NODE_NOT_FOUND); FAILED_PRECONDITION (NODE_CONNECTED) while its stream is open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +168,11 @@ def add_MeshServiceServicer_to_server(servicer, server):
                     servicer.ListNodes,
                     request_deserializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ListNodesRequest.FromString,
                     response_serializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ListNodesResponse.SerializeToString,
+            ),
+            'ForgetNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetNode,
+                    request_deserializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ForgetNodeRequest.FromString,
+                    response_serializer=neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ForgetNodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -322,6 +341,33 @@ class MeshService:
             '/neuralmesh.mesh.v1.MeshService/ListNodes',
             neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ListNodesRequest.SerializeToString,
             neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ListNodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuralmesh.mesh.v1.MeshService/ForgetNode',
+            neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ForgetNodeRequest.SerializeToString,
+            neuralmesh_dot_mesh_dot_v1_dot_mesh__service__pb2.ForgetNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,1 @@
+"""The labor array's speed table."""

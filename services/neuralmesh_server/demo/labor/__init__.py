@@ -1,0 +1,1 @@
+"""The labor array's demo: `python -m neuralmesh_server.demo.labor`."""

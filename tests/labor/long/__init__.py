@@ -1,0 +1,1 @@
+"""The labor array at length: `make test-labor`."""

@@ -1,0 +1,95 @@
+"""Outputs in the content store: what a crash left, two writers of one digest, and what is damaged."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from neuralmesh_server.content_store import ContentStore
+from neuralmesh_server.errors import DataLossError, FailedPreconditionError, NotFoundError
+from neuralmesh_server.labor.shelf import Shelf
+from tests.labor.known_versions import sha
+
+DATA = bytes(range(256)) * 20_000  # several pieces
+
+
+@pytest.fixture
+def content(tmp_path):
+    """An empty content store."""
+    return ContentStore(tmp_path / "content")
+
+
+@pytest.fixture
+def shelf(content):
+    """A shelf over it."""
+    made = Shelf(content)
+    yield made
+    made.close()
+
+
+async def pieces(*parts):
+    """Yield parts."""
+    for part in parts:
+        yield part
+
+
+async def test_a_beginning_that_a_crash_left_is_gone_on_with(shelf, content, tmp_path) -> None:
+    """Bytes and files are stored whole, whatever part of them is there already."""
+    for number, size in enumerate((1, 1_500_000)):
+        data = DATA + bytes([number])
+        with content.open_upload(sha(data), len(data)) as upload:
+            upload.write(data[:size])
+        if number:
+            path = tmp_path / "output"
+            path.write_bytes(data)
+            await shelf.put_file(sha(data), path)
+        else:
+            assert await shelf.put(data) == sha(data)
+        assert await shelf.get(sha(data)) == data
+        assert b"".join([piece async for piece in shelf.read(sha(data), 7)]) == data[7:]
+
+
+async def test_a_wrong_beginning_is_refused_once(shelf, content) -> None:
+    """A beginning that is not of these bytes is found by the digest and removed; the next attempt succeeds."""
+    with content.open_upload(sha(DATA), len(DATA)) as upload:
+        upload.write(b"something else")
+    with pytest.raises(FailedPreconditionError):
+        await shelf.put(DATA)
+    assert not await shelf.has(sha(DATA), len(DATA))
+    await shelf.put(DATA)
+    assert await shelf.has(sha(DATA), len(DATA))
+
+
+async def test_two_writers_of_one_digest_take_turns(shelf, tmp_path) -> None:
+    """Workers that bring the same output at once do not get into each other's way."""
+    path = tmp_path / "output"
+    path.write_bytes(DATA)
+    await asyncio.gather(
+        shelf.put(DATA),
+        shelf.put_file(sha(DATA), path),
+        shelf.put_pieces(sha(DATA), len(DATA), pieces(DATA[:100], DATA[100:])),
+    )
+    assert await shelf.get(sha(DATA)) == DATA
+
+
+async def test_what_is_not_the_digest_is_refused(shelf, tmp_path) -> None:
+    """Other bytes than those of the digest are not stored."""
+    path = tmp_path / "output"
+    path.write_bytes(b"other")
+    with pytest.raises(FailedPreconditionError):
+        await shelf.put_file(sha(DATA), path)
+    with pytest.raises(FailedPreconditionError):
+        await shelf.put_pieces(sha(DATA), len(DATA), pieces(DATA[:-1]))
+    with pytest.raises(NotFoundError):
+        await shelf.get(sha(DATA))
+
+
+async def test_damage_is_found_by_a_reader(shelf, content) -> None:
+    """An output whose bytes have changed is not given out, and is missing from then on."""
+    await shelf.put(DATA)
+    with content.path(sha(DATA)).open("r+b") as file:
+        file.write(b"x")
+    with pytest.raises(DataLossError):
+        await shelf.get(sha(DATA))
+    assert await shelf.all_there([sha(DATA)]) == set()
