@@ -62,7 +62,7 @@ def test_the_command_writes_them_and_says_how_to_use_them(commands, tmp_path):
     assert f"NEURALMESH_TLS_CERT={tmp_path / 'c' / 'ada.crt'}" in done.stdout
     assert "--force" in commands.error("certs", "--out", tmp_path / "c", code=5)
     names = [item["name"] for item in commands.json("certs", "--out", tmp_path / "c", "--force")]
-    assert names == ["ca", "registry", "inference", "metrics", "client"]
+    assert names == ["ca", "registry", "inference", "metrics", "labor", "client"]
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def parsed(data: bytes) -> dict[str, object]:
     }
 
 
-@settings(max_examples=1500)
+@settings(max_examples=600)
 @given(wire.requests())
 def test_what_the_codec_accepts_it_reads_as_protobuf_does(data: bytes) -> None:
     """Every part of an accepted request is the part that protobuf finds."""
@@ -87,7 +87,7 @@ def test_what_the_codec_accepts_it_reads_as_protobuf_does(data: bytes) -> None:
         assert found == parsed(data)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=600)
 @given(st.data())
 def test_damaged_requests_are_passed_or_read_alike(data: st.DataObject) -> None:
     """Flipped, cut out and repeated bytes never make the codec read something that protobuf does not."""
@@ -109,7 +109,7 @@ def test_damaged_requests_are_passed_or_read_alike(data: st.DataObject) -> None:
         assert found == parsed(bytes(content))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(data=wire.requests())
 def test_what_the_codec_answers_the_ordinary_way_answers_alike(node: Node, data: bytes) -> None:
     """An answer of the codec is the ordinary way's answer, field by field."""

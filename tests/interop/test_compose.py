@@ -23,6 +23,8 @@ from neuralmesh_server.cli import up
 from .conftest import TOOLS, linear_onnx, signature, until
 
 SERVICES = ("registry", "metrics", "inference")
+ALL = (*SERVICES, "labor")
+"""`neuralmesh up` runs no labor array: jobs of one machine need none."""
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - as in a container
 
 
@@ -45,8 +47,8 @@ def composed() -> dict[str, Any]:
 
 
 def test_services(composed: dict[str, Any]) -> None:
-    """There are the certificates' one-shot service and the three services."""
-    assert set(composed["services"]) == {"certs", *SERVICES}
+    """There are the certificates' one-shot service, the three services and the labor array."""
+    assert set(composed["services"]) == {"certs", *ALL}
     assert composed["services"]["certs"]["restart"] == "no"
 
 
@@ -61,7 +63,7 @@ def test_commands_are_those_of_up(composed: dict[str, Any], name: str) -> None:
     assert set(service["environment"]) - of_the_container == of_up
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", ALL)
 def test_waits_for_certificates(composed: dict[str, Any], name: str) -> None:
     """Each service starts after the certificates are made, uses all three files, and has a health check."""
     service = composed["services"][name]
@@ -70,15 +72,17 @@ def test_waits_for_certificates(composed: dict[str, Any], name: str) -> None:
     assert service["healthcheck"]["test"][:4] == ["CMD", "python", "-m", "neuralmesh_server.runtime.healthcheck"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", ALL)
 def test_publishes_on_loopback_only(composed: dict[str, Any], name: str) -> None:
     """Every published port is bound to the host's loopback, and data is in a named volume."""
     service = composed["services"][name]
     assert service["ports"]
     assert all(str(port).startswith("127.0.0.1:") for port in service["ports"])
     volumes = {volume.partition(":")[0] for volume in service["volumes"]}
-    assert volumes == {"certs", f"{name}-data"}
-    assert volumes <= set(composed["volumes"])
+    folders = {volume for volume in volumes if "/" in volume}
+    assert [Path(folder).name for folder in folders] == (["jobs"] if name == "labor" else [])
+    assert volumes - folders == {"certs", f"{name}-data"}
+    assert volumes - folders <= set(composed["volumes"])
 
 
 def test_runs_with_mutual_tls(composed: dict[str, Any], tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_runs_with_mutual_tls(composed: dict[str, Any], tmp_path: Path) -> None:
     certificates(services["certs"]["command"], certs)
     addresses: dict[str, str] = {}
     with ExitStack() as stack:
-        for name in SERVICES:
+        for name in ALL:
             env = native_environment(services[name]["environment"], tmp_path / name, certs, addresses)
             process = ServerProcess(services[name]["command"][1:], env, tmp_path / f"{name}.log")
             stack.callback(process.stop)
@@ -109,6 +113,9 @@ def test_runs_with_mutual_tls(composed: dict[str, Any], tmp_path: Path) -> None:
             assert prediction.outputs["label"].tolist() == [3]
             assert client.trace(prediction.prediction_id).version.digest == version.digest
             until(lambda: figures(client) == 1, "the metrics service counted the prediction")
+            np.save(tmp_path / "rows.npy", np.eye(10, 64, dtype=np.float32))
+            job = client.labor.run("linear@1", data=tmp_path / "rows.npy", out=tmp_path / "results")
+            assert job.progress.done_rows == 10
         with Client(**addresses, timeout=5.0) as stranger, pytest.raises(exceptions.UnavailableError):
             stranger.registry.get_model("linear")
 
@@ -122,7 +129,7 @@ def certificates(command: list[str], folder: Path) -> None:
         done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert {"ca.crt", "client.crt", *(f"{name}.key" for name in SERVICES)} <= set(contents[0])
+    assert {"ca.crt", "client.crt", *(f"{name}.key" for name in ALL)} <= set(contents[0])
     assert contents[0] == contents[1]
 
 

@@ -9,6 +9,7 @@ from neuralmesh.metrics.v1 import metrics_service_pb2_grpc
 from neuralmesh_server.metrics.app import MetricsApp
 from neuralmesh_server.metrics.store_sqlite import SqliteStore
 from neuralmesh_server.settings import Endpoint, MetricsSettings, ServerSettings
+from tests.channels import OWN
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
 
@@ -31,7 +32,7 @@ async def app(settings):
 @pytest.fixture
 async def stub(app):
     """A stub of the running metrics service."""
-    async with grpc.aio.insecure_channel(str(app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(app.endpoint), OWN) as channel:
         yield metrics_service_pb2_grpc.MetricsServiceStub(channel)
 
 

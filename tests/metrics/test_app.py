@@ -13,13 +13,14 @@ from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
 from neuralmesh.metrics.v1 import metrics_service_pb2_grpc
 from neuralmesh_server.metrics.app import MetricsApp
 from neuralmesh_server.settings import Endpoint, SettingsError
+from tests.channels import OWN
 from tests.metrics import samples
 from tests.metrics.conftest import LOOPBACK
 
 
 async def test_health_answers_for_the_service(app):
     """A started service is SERVING under its full name."""
-    async with grpc.aio.insecure_channel(str(app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(app.endpoint), OWN) as channel:
         request = health_pb2.HealthCheckRequest(service="neuralmesh.metrics.v1.MetricsService")
         answer = await health_pb2_grpc.HealthStub(channel).Check(request)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -33,7 +34,7 @@ async def test_everything_is_there_after_a_restart(settings):
     for restarted in (False, True):
         app = MetricsApp(settings)
         await app.start()
-        async with grpc.aio.insecure_channel(str(app.endpoint)) as channel:
+        async with grpc.aio.insecure_channel(str(app.endpoint), OWN) as channel:
             stub = metrics_service_pb2_grpc.MetricsServiceStub(channel)
             assert (await stub.IngestDelta(delta)).duplicate is restarted
             await stub.RecordOutcome(samples.outcome_message(identifier, 1))

@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
+from tests.channels import OWN
 from tests.metrics import samples
 from tests.metrics.test_service import refused
 
@@ -216,7 +217,7 @@ async def test_a_negative_page_size_is_refused(stub):
 
 async def test_bytes_that_are_no_message_are_refused(app):
     """A malformed request is the caller's error."""
-    async with grpc.aio.insecure_channel(str(app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(app.endpoint), OWN) as channel:
         call = channel.unary_unary("/neuralmesh.metrics.v1.MetricsService/IngestDelta")
         assert (await refused(call(b"\xff\xff\xff")))[:2] == (INVALID, "REQUEST_MALFORMED")
 

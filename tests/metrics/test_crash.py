@@ -13,6 +13,7 @@ import pytest
 
 from neuralmesh.metrics.v1 import metrics_service_pb2 as pb
 from neuralmesh.metrics.v1 import metrics_service_pb2_grpc
+from tests.channels import OWN
 from tests.metrics import samples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +114,7 @@ async def test_acknowledged_deltas_count_exactly_once_after_kill_9(tmp_path):
             if left <= 0:
                 enough.set()
 
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with grpc.aio.insecure_channel(address, OWN) as channel:
             stub = metrics_service_pb2_grpc.MetricsServiceStub(channel)
             await check(stub, senders)
             running = [asyncio.create_task(sender.run(stub, progress)) for sender in senders]
@@ -122,7 +123,7 @@ async def test_acknowledged_deltas_count_exactly_once_after_kill_9(tmp_path):
             await asyncio.gather(*running)
         assert await process.wait() == -signal.SIGKILL
     process, address = await started(tmp_path)
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with grpc.aio.insecure_channel(address, OWN) as channel:
         stub = metrics_service_pb2_grpc.MetricsServiceStub(channel)
         await check(stub, senders)
         for sender in senders:

@@ -18,6 +18,7 @@ from neuralmesh_server.registry.app import RegistryApp
 from neuralmesh_server.registry.catalog import Catalog
 from neuralmesh_server.registry.promotion import Promotions
 from neuralmesh_server.settings import Endpoint, RegistrySettings, ServerSettings
+from tests.channels import OWN
 from tests.registry.stores import FACTORIES, Clock, EveryArtifact
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ async def serve(data: Path, *, heartbeat: float = 10.0) -> AsyncIterator[Registr
     app = RegistryApp(settings(data, heartbeat=heartbeat))
     try:
         endpoint = await app.start()
-        async with grpc.aio.insecure_channel(str(endpoint)) as channel:
+        async with grpc.aio.insecure_channel(str(endpoint), OWN) as channel:
             yield Registry(api_grpc.RegistryServiceStub(channel), app)
     finally:
         await app.stop()

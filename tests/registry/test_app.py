@@ -16,6 +16,7 @@ from neuralmesh_server.registry.app import RegistryApp
 from neuralmesh_server.registry.store_sqlite_schema import STEPS
 from neuralmesh_server.runtime.certificates import create_authority
 from neuralmesh_server.settings import Endpoint, RegistrySettings, ServerSettings, SettingsError, TlsSettings
+from tests.channels import OWN
 
 SERVICE = "neuralmesh.registry.v1.RegistryService"
 
@@ -60,7 +61,7 @@ async def test_the_folder_is_private(registry, tmp_path):
 
 async def test_health_follows_the_life(registry):
     """Health says SERVING for the server and the service once it serves."""
-    async with grpc.aio.insecure_channel(str(registry.app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(registry.app.endpoint), OWN) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for name in ("", SERVICE):
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
@@ -120,7 +121,7 @@ async def test_a_stop_in_the_middle_of_an_upload_keeps_its_part(tmp_path, digest
     settings = RegistrySettings(ServerSettings(Endpoint("127.0.0.1", 0), drain_seconds=0.2), tmp_path / "data")
     app = RegistryApp(settings)
     endpoint = await app.start()
-    async with grpc.aio.insecure_channel(str(endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(endpoint), OWN) as channel:
         call = api_grpc.RegistryServiceStub(channel).UploadArtifact()
         request = api.UploadArtifactRequest(digest=digest_of(data), size_bytes=len(data), data=data[:500_000])
         await call.write(request)
@@ -135,7 +136,7 @@ async def test_a_stop_in_the_middle_of_an_upload_keeps_its_part(tmp_path, digest
             await call
     again = RegistryApp(settings)
     endpoint = await again.start()
-    async with grpc.aio.insecure_channel(str(endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(endpoint), OWN) as channel:
         stored = await api_grpc.RegistryServiceStub(channel).GetArtifact(probe)
     await again.stop()
     assert (stored.committed_bytes, stored.complete) == (500_000, False)

@@ -19,6 +19,7 @@ import grpc
 from neuralmesh.registry.v1 import registry_service_pb2 as api
 from neuralmesh.registry.v1 import registry_service_pb2_grpc as api_grpc
 from neuralmesh.registry.v1 import resources_pb2 as resources
+from tests.channels import OWN
 
 ROUNDS = int(os.environ.get("NEURALMESH_CRASH_ROUNDS", "5"))
 WRITERS = 8
@@ -159,7 +160,7 @@ async def test_kill_while_writing(tmp_path):
     for turn in range(ROUNDS + 1):
         process, address = await start(data)
         try:
-            async with grpc.aio.insecure_channel(address) as channel:
+            async with grpc.aio.insecure_channel(address, OWN) as channel:
                 stub = api_grpc.RegistryServiceStub(channel)
                 if turn == 0:
                     for writer in writers:

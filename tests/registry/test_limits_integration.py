@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from neuralmesh.registry.v1 import registry_service_pb2 as api
+from tests.channels import OWN
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ async def test_limits_themselves_are_permitted(registry):
 
 async def test_bytes_that_are_no_request_are_refused(registry):
     """Invalid UTF-8 in a text field is the caller's error, not an internal one."""
-    async with grpc.aio.insecure_channel(str(registry.app.endpoint)) as raw:
+    async with grpc.aio.insecure_channel(str(registry.app.endpoint), OWN) as raw:
         call = raw.unary_unary("/neuralmesh.registry.v1.RegistryService/CreateModel")
         failure = await registry.failure(call(b"\x0a\x02\xff\xfe"))
     assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_MALFORMED")

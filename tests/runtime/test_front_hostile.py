@@ -2,12 +2,14 @@
 
 import asyncio
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 import hpack
 import pytest
 
 from neuralmesh_server.runtime.server import Server
+from tests.processes import PATIENCE
 from tests.runtime.echo import STREAM
 from tests.runtime.front import MEBIBYTE, Handler, assert_serves, quiet, resident
 from tests.runtime.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, SETTINGS, frame
@@ -24,51 +26,65 @@ async def flood(peer: Peer, unit: bytes, times: int) -> None:
                 await writer.drain()
 
 
-async def test_rapid_resets_are_cut_off(handler: Handler, server: Server) -> None:
-    """Who opens calls to cancel them is told ENHANCE_YOUR_CALM; everybody else is served meanwhile, and nothing is left."""
-    async with await Peer.open(server.endpoint) as peer:
-        encoder = hpack.Encoder()
-        block = encoder.encode([(name, STREAM if name == ":path" else value) for name, value in REQUEST])
-        for first in range(1, 40_001, 200):
-            burst = b""
-            for stream in range(first, first + 200, 2):
-                block = (
-                    block if stream == 1 else encoder.encode([(n, STREAM if n == ":path" else v) for n, v in REQUEST])
-                )
-                burst += frame(HEADERS, END_HEADERS, stream, block) + frame(RST_STREAM, 0, stream, bytes(4))
+async def cut_off(peer: Peer, bursts: list[bytes]) -> bytes:
+    """Send until the server has had enough; returns the last that it said.
+
+    What is sent is made beforehand, since a slow sender is no flood, and what comes is read meanwhile, since a
+    connection that breaks while it is written to takes along what was not read.
+    """
+    last = b""
+
+    async def listen() -> None:
+        nonlocal last
+        with suppress(ConnectionError):
+            while data := await peer._reader.read(1 << 18):
+                last = (last + data)[-200:]
+
+    async with asyncio.timeout(PATIENCE):
+        listening = asyncio.ensure_future(listen())
+        for burst in bursts:
+            if listening.done():
+                break
             with suppress(ConnectionError):
                 await peer.raw(burst)
-            if first % 4000 == 1:
-                await assert_serves(server)
-        await peer.until(lambda: peer.farewell is not None)
-        assert peer.farewell == 11
+        await listening
+    return last
+
+
+def opened_and(ending: Callable[[int], bytes], fields: list[tuple[str, str]]) -> list[bytes]:
+    """Return 20,000 calls, each with what ends it, in bursts of a hundred."""
+    encoder = hpack.Encoder()
+    calls = [
+        frame(HEADERS, END_HEADERS, stream, encoder.encode(fields)) + ending(stream) for stream in range(1, 40_001, 2)
+    ]
+    return [b"".join(calls[at : at + 100]) for at in range(0, len(calls), 100)]
+
+
+STREAMED = [(name, STREAM if name == ":path" else value) for name, value in REQUEST]
+ENHANCE_YOUR_CALM = bytes([0, 0, 0, 11])
+
+
+async def test_rapid_resets_are_cut_off(handler: Handler, server: Server) -> None:
+    """Who opens calls to cancel them is told ENHANCE_YOUR_CALM; everybody else is served meanwhile, and nothing is left."""
+    bursts = opened_and(lambda stream: frame(RST_STREAM, 0, stream, bytes(4)), STREAMED)
+    async with await Peer.open(server.endpoint) as peer:
+        last, *_ = await asyncio.gather(cut_off(peer, bursts), *(assert_serves(server) for _ in range(5)))
+    assert ENHANCE_YOUR_CALM in last
     await quiet(server)
 
 
 @pytest.mark.parametrize("why", ["window", "length", "priority", "more data"])
 async def test_resets_that_the_server_is_made_to_send_are_cut_off_too(server: Server, why: str) -> None:
     """Calls that are ended by broken rules cost as much as cancelled ones and count as such (CVE-2025-8671)."""
+    breaking = {
+        "window": lambda stream: frame(8, 0, stream, bytes(4)),
+        "length": lambda stream: frame(DATA, 0, stream, b"more than was said"),
+        "priority": lambda stream: frame(2, 0, stream, struct.pack(">IB", stream, 1)),
+        "more data": lambda stream: frame(DATA, END_STREAM, stream) + frame(DATA, 0, stream, b"x"),
+    }[why]
+    bursts = opened_and(breaking, [*STREAMED, *([("content-length", "5")] if why == "length" else [])])
     async with await Peer.open(server.endpoint) as peer:
-        breaking = {
-            "window": lambda stream: frame(8, 0, stream, bytes(4)),
-            "length": lambda stream: frame(DATA, 0, stream, b"more than was said"),
-            "priority": lambda stream: frame(2, 0, stream, struct.pack(">IB", stream, 1)),
-            "more data": lambda stream: frame(DATA, END_STREAM, stream) + frame(DATA, 0, stream, b"x"),
-        }[why]
-        fields = [(name, STREAM if name == ":path" else value) for name, value in REQUEST]
-        fields += [("content-length", "5")] if why == "length" else []
-        encoder = hpack.Encoder()
-        for first in range(1, 40_001, 200):
-            streams = range(first, first + 200, 2)
-            sent = [frame(HEADERS, END_HEADERS, one, encoder.encode(fields)) + breaking(one) for one in streams]
-            with suppress(ConnectionError):
-                await peer.raw(b"".join(sent))
-        peer.reading = False
-        last = b""
-        with suppress(ConnectionError):
-            while data := await peer._reader.read(1 << 18):
-                last = (last + data)[-200:]
-        assert bytes([0, 0, 0, 11]) in last  # GOAWAY with ENHANCE_YOUR_CALM
+        assert ENHANCE_YOUR_CALM in await cut_off(peer, bursts)
     await quiet(server)
     await assert_serves(server)
 

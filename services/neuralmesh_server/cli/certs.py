@@ -15,7 +15,7 @@ def certs(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the files.")] = Path("certs"),
     names: Annotated[
         str, typer.Option(metavar="NAME,NAME", help="A certificate for each; clients are known by theirs.")
-    ] = "registry,inference,metrics,client",
+    ] = "registry,inference,metrics,labor,client",
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,  # noqa: FBT002
     json: Json = False,  # noqa: FBT002 - a switch of the command line
 ) -> None:

@@ -7,32 +7,40 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuralmesh_server.cli import labor_narration, rendering
-from neuralmesh_server.cli.connection import connected
+from neuralmesh_server.cli.connection import addressed, connected
 from neuralmesh_server.cli.exit_codes import FAILED, CommandError
 from neuralmesh_server.cli.labor_jobs import Name  # noqa: TC001 - typer evaluates it
+from neuralmesh_server.cli.labor_place import FOLDER, Cache, Service, place
 from neuralmesh_server.cli.labor_wish import wished
 from neuralmesh_server.cli.narration import short
 from neuralmesh_server.cli.rendering import Json  # noqa: TC001 - typer evaluates it
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from neuralmesh import Client
 
 SHOWN = 20
 """Most shards that people are shown; programs get all that the service tells."""
 
 
-@connected
+@addressed
 @wished
 def plan(
-    client: Client,
+    options: Mapping[str, Any],
     *,
     spec: Any,
+    cache: Cache = FOLDER,
+    service: Service = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Says what is so in any case: nothing runs.")] = False,
     json: Json = False,
 ) -> None:
     """Show the plan of a job: shards, costs, digests, and what is in the cache. Nothing runs."""
     del dry_run
-    found = client.labor.plan_job(spec)
+    from neuralmesh import Client  # noqa: PLC0415 - imports grpc, which waits for the transport
+
+    with Client(**options) as client, place(client, options, cache, service=service) as array:
+        found = array.labor.plan_job(spec)
     if json:
         rendering.print_json(rendering.as_json(found))
         return
@@ -56,17 +64,22 @@ def plan(
         rendering.print_line(f"and {found.plan.shards - SHOWN:,} more shards")
 
 
-@connected
+@addressed
 @wished
 def explain_miss(
-    client: Client,
+    options: Mapping[str, Any],
     *,
     spec: Any,
+    cache: Cache = FOLDER,
+    service: Service = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many shards.")] = 20,
     json: Json = False,
 ) -> None:
     """Say for shards of a job why their results are not in the cache."""
-    found = client.labor.explain_misses(spec, limit=limit)
+    from neuralmesh import Client  # noqa: PLC0415 - imports grpc, which waits for the transport
+
+    with Client(**options) as client, place(client, options, cache, service=service) as array:
+        found = array.labor.explain_misses(spec, limit=limit)
     if json:
         rendering.print_json(rendering.as_json(found))
         return

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer evaluates it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neuralmesh_server.cli.connection import addressed
 from neuralmesh_server.cli.labor_jobs import print_result
+from neuralmesh_server.cli.labor_place import FOLDER, Cache, Service, place
 from neuralmesh_server.cli.labor_progress import LiveProgress
 from neuralmesh_server.cli.labor_wish import wished
 from neuralmesh_server.cli.rendering import Json, plain
@@ -18,15 +19,11 @@ from neuralmesh_server.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
 
     from neuralmesh import Client
 
 EMBEDDED, DASK = ENGINES = ("embedded", "dask")
 """What can run shards in this program."""
-
-FOLDER = Path("data/labor")
-"""Where jobs that this program runs are kept, unless it is told otherwise."""
 
 
 @addressed
@@ -37,16 +34,12 @@ def run(
     spec: Any,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the folder of results is to be.")],
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Processes that run shards here.")] = 2,
-    folder: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="Folder of jobs and results that this program keeps.")
-    ] = FOLDER,
+    cache: Cache = FOLDER,
     engine: Annotated[str, typer.Option(metavar="embedded|dask", help="What runs them here.")] = "embedded",
     scheduler: Annotated[
         str, typer.Option(metavar="ADDRESS", help="A Dask scheduler; without one, Dask is started here.")
     ] = "",
-    service: Annotated[
-        bool, typer.Option("--service", help="Let the labor service run it (--labor names it); else this program does.")
-    ] = False,
+    service: Service = False,
     record: Annotated[
         bool, typer.Option(help="Record the figures of an evaluation or comparison beside the version.")
     ] = True,
@@ -64,7 +57,7 @@ def run(
     dask = (scheduler or "local") if engine == DASK else ""
     with Client(**options) as client:
         with (
-            nullcontext(client) if service else _local(folder, options, workers, dask) as array,
+            place(client, options, cache, service=service, workers=workers, dask=dask) as array,
             LiveProgress(shown=not json) as live,
         ):
             submitted = array.labor.submit_job(spec)
@@ -73,13 +66,6 @@ def run(
         if record:
             _record(client, ended)
     print_result(ended, out, json=json)
-
-
-def _local(folder: Path, options: Mapping[str, Any], workers: int, dask: str) -> AbstractContextManager[Client]:
-    """Return the array within this program."""
-    from neuralmesh_server.cli.labor_local import local_array  # noqa: PLC0415 - imports the service
-
-    return local_array(folder, options, workers=workers, dask=dask)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from neuralmesh.registry.v1 import registry_service_pb2_grpc as registry_grpc
 from neuralmesh.registry.v1 import resources_pb2 as resources
 from neuralmesh_server.registry.app import RegistryApp
 from neuralmesh_server.settings import GRPC, NATIVE, Endpoint, RegistrySettings, ServerSettings
+from tests.channels import OWN
 from tests.registry.conftest import Registry
 from tests.registry.mesh.nodes import SECONDS
 
@@ -59,7 +60,7 @@ async def serve(data: Path, *, heartbeat: float = 10.0, transport: str = NATIVE)
     app = RegistryApp(RegistrySettings(server=server, data=data, heartbeat_seconds=heartbeat))
     try:
         endpoint = await app.start()
-        async with grpc.aio.insecure_channel(str(endpoint)) as channel:
+        async with grpc.aio.insecure_channel(str(endpoint), OWN) as channel:
             yield Mesh(channel, app)
     finally:
         await app.stop()

@@ -15,6 +15,7 @@ from neuralmesh_server.registry.app import RegistryApp
 from neuralmesh_server.runtime import tokens
 from neuralmesh_server.runtime.access import Grant
 from neuralmesh_server.settings import Endpoint, RegistrySettings, ServerSettings, SettingsError
+from tests.channels import OWN
 from tests.registry.conftest import Failure
 from tests.registry.mesh.nodes import SECONDS, Node
 
@@ -96,7 +97,7 @@ async def test_a_node_that_will_not_come_back_is_forgotten(serving, tmp_path):
 
 async def test_the_mesh_is_healthy_and_reflected(mesh):
     """Health answers for the service by its full name."""
-    async with grpc.aio.insecure_channel(str(mesh.app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(mesh.app.endpoint), OWN) as channel:
         request = health_pb2.HealthCheckRequest(service="neuralmesh.mesh.v1.MeshService")
         answer = await health_pb2_grpc.HealthStub(channel).Check(request)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -112,7 +113,7 @@ async def guarded(tmp_path):
     server = ServerSettings(loopback, drain_seconds=2.0, tokens=path)
     app = RegistryApp(RegistrySettings(server=server, data=tmp_path / "data", http=loopback))
     await app.start()
-    async with grpc.aio.insecure_channel(str(app.endpoint)) as channel:
+    async with grpc.aio.insecure_channel(str(app.endpoint), OWN) as channel:
         yield app, api_grpc.MeshServiceStub(channel)
     await app.stop()
 

@@ -1,0 +1,126 @@
+"""`neuralmesh labor` against a service and its workers: every command that asks one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Commands
+from tests.cli.processes import PROGRAM
+
+ROWS = np.random.default_rng(12).choice([-1, 1], (120, 4)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def labor(suite, onnx_model, tmp_path_factory):
+    """Return commands against the suite and a labor service with two processes, and a folder with data of two versions."""
+    folder = tmp_path_factory.mktemp("service")
+    suite.run("push", "served", onnx_model)
+    suite.run("promote", "served", 1)
+    np.save(folder / "rows.npy", ROWS)
+    command = [*PROGRAM, "labor", "serve", "--listen", "127.0.0.1:0", "--data", folder / "labor", "--workers", "2"]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=suite.env
+    )
+    assert process.stdout is not None
+    address = next(line.split()[2] for line in process.stdout if line.startswith("listening labor"))
+    yield Commands({**suite.env, "NEURALMESH_LABOR": address}), folder
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def ended(labor):
+    """Return a job that the service ran, as `run --service --json` said it."""
+    commands, folder = labor
+    return json.loads(run(commands, folder, "first", "--json").stdout)
+
+
+def run(commands, folder, out, *flags):
+    wish = ("served", "--data", folder / "rows.npy", "--rows-per-shard", 10, "--service")
+    return commands.run("labor", "run", *wish, "--out", folder / out, *flags)
+
+
+def test_the_service_runs_what_this_program_would(labor, ended):
+    """The output is that of the same job within the program, and a second folder is fetched byte for byte."""
+    commands, folder = labor
+    name = ended["name"].removeprefix("jobs/")
+    local = commands.json(
+        *("labor", "run", "served", "--data", folder / "rows.npy", "--rows-per-shard", 10),
+        *("--out", folder / "local", "--cache", folder / "cache"),
+    )
+    assert local["output_digest"] == ended["output_digest"]
+    commands.run("labor", "fetch", name, "--out", folder / "second")
+    for part in (folder / "first").iterdir():
+        assert (folder / "second" / part.name).read_bytes() == part.read_bytes()
+    assert commands.json("labor", "verify", folder / "second", "--data", folder / "rows.npy")["wrong"] == []
+
+
+def test_jobs_are_listed_shown_and_watched(labor, ended):
+    """A job stands in the list, says what it is, and its events end with its commit."""
+    commands, _ = labor
+    name = ended["name"].removeprefix("jobs/")
+    assert ended["name"] in [job["name"] for job in commands.json("labor", "jobs")]
+    assert name in commands.run("labor", "jobs").stdout
+    shown = commands.run("labor", "show", name).stdout
+    assert all(text in shown for text in (name, "committed", "served@1", ended["output_digest"], "12 of 12 shards"))
+    events = [json.loads(line) for line in commands.run("labor", "watch", name, "--json").stdout.splitlines()]
+    assert [event["event"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["state"] == "JOB_STATE_COMMITTED"
+    assert "committed" in commands.run("labor", "watch", name).stdout
+    assert "JOB_NOT_FOUND" in commands.error("labor", "show", "0" * 16, code=3)
+    assert "JOB_ENDED" in commands.error("labor", "cancel", name, code=1)
+
+
+def test_plans_say_what_is_cached(labor, ended):
+    """A plan of a job that was run has all shards in the cache, one of other parameters none; misses say what differs."""
+    commands, folder = labor
+    wish = ("served", "--data", folder / "rows.npy", "--rows-per-shard", 10, "--service")
+    known = commands.json("labor", "plan", *wish, "--dry-run")
+    assert (known["plan"]["plan_digest"], known["plan"]["cached_shards"]) == (ended["plan"]["plan_digest"], 12)
+    assert all(shard["cached"] for shard in known["shards"])
+    shown = commands.run("labor", "plan", *wish, "--output", "label").stdout
+    assert "12, of which 0 are in the cache" in shown
+    assert "every shard is in the cache" in commands.run("labor", "explain-miss", *wish).stdout
+    missed = commands.json("labor", "explain-miss", *wish, "--output", "label")
+    assert missed["total"] == 12
+    assert [one["field"] for one in missed["misses"][0]["differences"]] == ["outputs"]
+    assert "outputs" in commands.run("labor", "explain-miss", *wish, "--output", "label").stdout
+
+
+def test_a_plan_needs_no_service(labor):
+    """Without --service the program plans by itself, with its own cache."""
+    commands, folder = labor
+    flags = ("--data", folder / "rows.npy", "--rows-per-shard", 10, "--cache", folder / "planned")
+    assert commands.json("labor", "plan", "served", *flags)["plan"]["cached_shards"] == 0
+    commands.run("labor", "run", "served", *flags, "--out", folder / "planned-out")
+    assert commands.json("labor", "plan", "served", *flags)["plan"]["cached_shards"] == 12
+
+
+def test_the_schedule_replays(labor, ended):
+    """The assignments of a job follow from its plan and the log of live workers."""
+    commands, _ = labor
+    name = ended["name"].removeprefix("jobs/")
+    said = commands.json("labor", "replay-schedule", name)
+    assert said["different"] == []
+    assert said["epochs"]
+    assert "the same" in commands.run("labor", "replay-schedule", name).stdout
+
+
+def test_workers_and_alarms(labor, ended):
+    """The workers of the service are listed with what they compute; there are no alarms; a name nobody has is refused."""
+    commands, _ = labor
+    found = commands.json("labor", "workers")
+    assert [worker["name"] for worker in found] == ["local-1", "local-2"]
+    assert all(worker["live"] and "onnx" in worker["numerics"] for worker in found)
+    assert sum(worker["done_shards"] for worker in found) >= 12
+    assert "local-1" in commands.run("labor", "workers").stdout
+    assert commands.json("labor", "alarms") == []
+    assert "no alarms" in commands.run("labor", "alarms").stdout
+    assert commands.json("labor", "release", "local-1")["quarantined"] is False
+    assert "was ever heard" in commands.error("labor", "release", "nobody", code=2)
