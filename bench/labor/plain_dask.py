@@ -26,6 +26,11 @@ def network(model: str) -> BinaryNetwork:
     return BinaryNetwork.open(model)
 
 
+def warm_up(model: str) -> None:
+    """Open the network in this process."""
+    network(model)
+
+
 def read(shard: tuple[str, int, int]) -> pd.DataFrame:
     """Return the rows of a shard."""
     path, first, end = shard
@@ -38,7 +43,7 @@ def predict(frame: pd.DataFrame, model: str) -> pd.DataFrame:
     pixels = frame.to_numpy()
     labels = np.empty(len(pixels), np.int64)
     for start in range(0, len(pixels), PIECE):
-        labels[start : start + PIECE] = runs.run(pixels[start : start + PIECE].astype(np.float32))[0]
+        labels[start : start + PIECE] = runs.run(pixels[start : start + PIECE].astype(np.float32, order="C"))[0]
     return pd.DataFrame({"row": np.arange(len(labels)), "label": labels})
 
 
@@ -49,11 +54,15 @@ def main() -> None:
     meta = pd.DataFrame({"row": np.array([], np.int64), "label": np.array([], np.int64)})
     with (
         distributed.LocalCluster(
-            n_workers=int(workers), threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=int(workers),
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        client.run(network, model)
+        client.run(warm_up, model)
         started = time.perf_counter()
         frame = dd.from_map(read, parts).map_partitions(predict, model, meta=meta)
         frame.to_parquet(out, compression=None, write_index=False)

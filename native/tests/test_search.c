@@ -193,7 +193,15 @@ void test_search(void) {
             searches(mem, m, n, 130);
         }
     }
+    for (size_t m = 28; m <= 66; m += 1 + m % 3) { /* batches that the tile unit takes, and those between them */
+        for (size_t n = 1; n <= 110; n += 1 + n / 3) {
+            test_case = m * 1000 + n;
+            searches(mem, m, n, 190 + (m * 7 + n) % 325);
+        }
+    }
     test_case = 0;
+    searches(mem, 256, 50, 512);          /* as many and as long as tiles take, */
+    searches(mem, 300, 50, 513);          /* more and longer */
     searches(mem, 3, 600, 64);            /* several stretches ahead */
     searches(mem, 600, 37, 90);           /* more queries than a kernel takes at once */
     searches(mem, 75, 18, 64 * 1000 - 1); /* rows so long that a block is small */

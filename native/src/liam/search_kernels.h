@@ -61,7 +61,7 @@ typedef struct search_kernels {
     search_scan_fn *scan_jaccard;
 } search_kernels;
 
-extern const search_kernels liam_search_scalar, liam_search_avx2, liam_search_avx512;
+extern const search_kernels liam_search_scalar, liam_search_avx2, liam_search_avx512, liam_search_amx;
 
 /* The checks that all searches share. */
 int liam_search_check(const search_job *job);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The part of the self-test that computes distances, scans, and scores a shortlist.
+ * The part of the self-test that computes distances, scans, also with as many queries as let the tile unit do it, and
+ * scores a shortlist.
  */
 #include "self_test.h"
 #include "sizes.h"
 
 #define QUERIES 15 /* one tile of each height */
+#define BATCH (2 * TILE_PAIR_ROWS - 3)
 #define BITS 203
 #define WORDS ((BITS + 63) / 64)
 #define ROWS 75
@@ -15,6 +17,7 @@ typedef struct work {
     _Alignas(LIAM_ALIGNMENT) uint64_t panels[PANEL_ROWS * WORDS];
     uint64_t rows[ROWS * WORDS];
     uint64_t queries[QUERIES * WORDS];
+    uint64_t batch[BATCH * WORDS];
     uint32_t row_popcounts[ROWS];
     float x[QUERIES * BITS];
     int64_t positions[7];
@@ -37,7 +40,7 @@ static void digest_found(search_scan *scan, size_t query, size_t panel, uint32_t
 }
 
 static void set_limits(search_scan *scan, uint32_t limit) {
-    for (size_t i = 0; i < QUERIES; i++) {
+    for (size_t i = 0; i < scan->job.m; i++) {
         scan->limit[i] = limit;
         scan->start[i] = -(int64_t)limit;
     }
@@ -69,6 +72,11 @@ uint64_t liam_self_test_search(const kernels *table, uint64_t d) {
     table->search->scan_hamming(&w.scan);
     set_limits(&w.scan, UINT32_C(0x3f000000)); /* 0.5f */
     table->search->scan_jaccard(&w.scan);
+    for (size_t i = 0; i < BATCH * WORDS; i++) w.batch[i] = next_random(&state);
+    w.scan.job.queries = w.batch;
+    w.scan.job.m = BATCH;
+    set_limits(&w.scan, 88);
+    table->search->scan_hamming(&w.scan);
 
     const rescore_job job = {.query = w.x, .panels = w.panels, .vectors = w.x, .vectors_stride = 7, .width = BITS,
                              .positions = w.positions, .c = 7, .out = w.out.f32};

@@ -101,9 +101,9 @@ class DaskEngine:
                         n_workers=self._workers,
                         threads_per_worker=1,
                         processes=True,
-                        # Its server has a port in any case: any that is free, on loopback, and no dashboard on it.
-                        dashboard_address="127.0.0.1:0",
-                        scheduler_kwargs={"dashboard": False},
+                        dashboard_address=None,
+                        # Without a dashboard the scheduler still has an HTTP server, on 8787 unless it is told another.
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                         asynchronous=True,
                     )
                 )
