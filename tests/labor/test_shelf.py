@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -93,3 +94,42 @@ async def test_damage_is_found_by_a_reader(shelf, content) -> None:
     with pytest.raises(DataLossError):
         await shelf.get(sha(DATA))
     assert await shelf.all_there([sha(DATA)]) == set()
+
+
+@pytest.mark.parametrize("step", ["open_upload", "write", "close"])
+async def test_a_call_that_is_cancelled_at_any_step_blocks_nobody(tmp_path, step: str) -> None:
+    """A worker that is killed while its bytes come in leaves no upload open: the next one stores them."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    class Slow(ContentStore):
+        def open_upload(self, digest, size):
+            if step == "open_upload":
+                hold()
+            upload = super().open_upload(digest, size)
+            if step != "open_upload":
+                setattr(upload, step, held(getattr(upload, step)))
+            return upload
+
+    def hold() -> None:
+        if not reached.is_set():
+            reached.set()
+            assert go_on.wait(30)
+
+    def held(work):
+        def late(*arguments):
+            hold()
+            return work(*arguments)
+
+        return late
+
+    shelf = Shelf(Slow(tmp_path / "content"))
+    first = asyncio.create_task(shelf.put_pieces(sha(DATA), len(DATA), pieces(DATA[:1_000_000], DATA[1_000_000:])))
+    await asyncio.to_thread(reached.wait, 30)
+    first.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await shelf.put_pieces(sha(DATA), len(DATA), pieces(DATA))
+    assert await shelf.get(sha(DATA)) == DATA
+    shelf.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from liam_core import capabilities
-from neuralmesh_server.errors import ResourceExhaustedError, UnavailableError
+from neuralmesh_server.errors import AbortedError, ResourceExhaustedError, UnavailableError
 from neuralmesh_server.labor import plan
 from neuralmesh_server.labor_engines.pool import Pool, card, starter
 from neuralmesh_server.labor_engines.station import Station
@@ -201,6 +201,25 @@ async def test_a_full_store_gives_the_shard_back(tmp_path: Path) -> None:
         await desk.finished()
     assert [(reason, retryable) for _, _, reason, _, retryable in desk.failures] == [("STORAGE_FULL", True)] * 3
     assert list((tmp_path / "results").iterdir()) == []
+
+
+async def test_a_result_that_another_upload_holds_up_is_given_back(tmp_path: Path) -> None:
+    """A desk that cannot take an output just now hears of it at once: the lease does not end unheard, and counts no loss."""
+
+    class BusyDesk(MemoryDesk):
+        busy = 2
+
+        async def store(self, worker, digest, path) -> None:
+            if self.busy:
+                self.busy -= 1
+                raise AbortedError("UPLOAD_IN_PROGRESS", "another upload is running", digest=digest)
+            await super().store(worker, digest, path)
+
+    files = Files()
+    desk = BusyDesk(job(tmp_path, files))
+    async with working(tmp_path, desk, files):
+        await desk.finished()
+    assert [(reason, retryable) for _, _, reason, _, retryable in desk.failures] == [("UPLOAD_IN_PROGRESS", True)] * 2
 
 
 async def test_a_desk_that_is_away_costs_no_job(tmp_path: Path) -> None:

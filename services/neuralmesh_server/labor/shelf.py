@@ -14,6 +14,7 @@ from neuralmesh_server.content_store import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
 T = TypeVar("T")
@@ -90,16 +91,13 @@ class Shelf:
         async with self._alone(digest):
             if await self.call(lambda: self._content.has(digest)):
                 return
-            upload = await self.call(lambda: self._content.open_upload(digest, size))
-            skip = upload.offset  # a crash may have left the beginning
-            try:
+            async with self._incoming(digest, size) as upload:
+                skip = upload.offset  # a crash may have left the beginning
                 async for piece in pieces:
                     await self.call(functools.partial(upload.write, piece[skip:]))
                     skip = max(skip - len(piece), 0)
                 await self.call(upload.finish)
                 self._remember(digest, size)
-            finally:
-                await self.call(upload.close)
 
     async def has(self, digest: str, size: int) -> bool:
         """Say whether an artifact is stored with this size; of one that was stored just now, without a look."""
@@ -151,6 +149,16 @@ class Shelf:
         return size
 
     @contextlib.asynccontextmanager
+    async def _incoming(self, digest: str, size: int) -> AsyncIterator[Incoming]:
+        """Hold an upload. A worker that is killed cancels its call at any line; an upload left open would block all."""
+        opening = self._threads.submit(self._content.open_upload, digest, size)
+        try:
+            yield await asyncio.wrap_future(opening)
+        finally:
+            # Shielded, since a cancelled call takes back what no thread has begun.
+            await asyncio.shield(asyncio.wrap_future(self._threads.submit(_close, opening)))
+
+    @contextlib.asynccontextmanager
     async def _alone(self, digest: str) -> AsyncIterator[None]:
         lock, users = self._locks.get(digest, (asyncio.Lock(), 0))
         self._locks[digest] = lock, users + 1
@@ -163,6 +171,12 @@ class Shelf:
                 self._locks[digest] = lock, users
             else:
                 del self._locks[digest]
+
+
+def _close(opening: Future[Incoming]) -> None:
+    """End the upload that was or is being opened, if it is."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

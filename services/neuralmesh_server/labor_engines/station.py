@@ -388,12 +388,13 @@ class Station:
         try:
             await self._desk.store(self.card, said["digest"], path)
             await self._desk.complete(self.card, token, said["result"].encode(), said["nanoseconds"] / 1e9)
-        except AbortedError as error:
-            log.info("labor_result_not_wanted", worker=self.card.name, reason=error.reason)
         except PermissionDeniedError as error:
             log.info("labor_result_refused", worker=self.card.name, reason=error.reason)
         except (NeuralMeshError, OSError) as error:
-            await self._fail(token, replace(failure(error), retryable=True))  # the result itself may be right
+            if isinstance(error, AbortedError) and error.reason == "LEASE_LOST":
+                log.info("labor_result_not_wanted", worker=self.card.name, reason=error.reason)
+            else:
+                await self._fail(token, replace(failure(error), retryable=True))  # the result itself may be right
         finally:
             path.unlink(missing_ok=True)
             self._held.pop(token, None)
