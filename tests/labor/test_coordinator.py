@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import pytest
@@ -253,6 +254,20 @@ async def test_cancel_ends_a_job_and_takes_nothing_more(bench) -> None:
     with pytest.raises(NeuralMeshError) as raised:
         await bench.desk.jobs.cancel(plan.job, "me")
     assert reason(raised) == "JOB_ENDED"
+
+
+async def test_a_job_that_is_cancelled_while_it_begins_is_not_handed_out(bench) -> None:
+    """A cancel between the first trace of a job and the first lease ends it for good: nobody gets its shards."""
+    for number in range(5):
+        plan = make_plan(3, name=f"data {number}")
+        submission = asyncio.create_task(bench.submit(plan))
+        while await bench.store.read(lambda view, job=plan.job: view.job(job)) is None:
+            pass
+        await bench.desk.jobs.cancel(plan.job, "me")
+        await submission
+        assert (await bench.view(plan)).job.state == "cancelled"
+        assert bench.desk.dispatcher.get(plan.job) is None
+        assert await bench.lease(ONE) == []
 
 
 async def test_what_is_no_result_counts_as_a_failure(bench) -> None:

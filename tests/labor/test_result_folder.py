@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pathlib
 import subprocess
 
 import pytest
@@ -184,6 +186,7 @@ def better(said):
         (changed("manifest.json", b"{", b"{ "), "not canonical"),
         (changed("report.json", b'"rows":28', b'"rows":29'), "report.json is not the report"),
         (resealed(better), "does not follow from the parts: accuracy is '1'"),
+        (resealed(lambda said: said["shards"][1].__setitem__(slice(2), ["", 0])), "shard 1 names no file"),
         (resealed(lambda said: said["shards"].pop()), "has 2 shards; the plan has 3"),
         (resealed(lambda said: said.update(rows=7)), "says 7 rows; its shards have 28"),
         (resealed(lambda said: said["shards"][1][3].clear()), "shard 1 has 9 rows and skips 0"),
@@ -197,6 +200,57 @@ def test_the_verification_says_what_is_wrong(tmp_path, damage, named):
     write(make(), tmp_path / "out")
     damage(tmp_path / "out")
     assert any(named in problem for problem in verify(tmp_path / "out").wrong), verify(tmp_path / "out").wrong
+
+
+def test_an_inference_has_no_report(tmp_path):
+    """Figures in the manifest of a job that counts nothing are found, since nothing in the folder speaks for them."""
+    job = make(plan.INFER)
+    forged = canonical.encode(json.loads(job.manifest) | {"report": {"accuracy": "1"}})
+    write(Committed(job.plan, forged, job.outputs), tmp_path / "out")
+    assert verify(tmp_path / "out").wrong == ["manifest.json has a report, which no inference gives"]
+
+
+def test_a_plan_of_an_unknown_format_is_wrong(tmp_path):
+    """A plan that asks for files that nobody writes is named as such, and is no traceback."""
+    job = make(plan.INFER)
+    write(job, tmp_path / "out")
+    said = json.loads(job.plan.canonical)
+    said["recipe"]["format"] = "pickle"
+    (tmp_path / "out" / "plan.json").write_bytes(canonical.encode(said))
+    assert verify(tmp_path / "out").wrong == ["plan.json: there are no jobs of kind 'infer' into 'pickle'"]
+
+
+def test_what_people_put_beside_the_results_is_kept(tmp_path):
+    """A damaged folder of the same job that holds somebody's own file is refused and left as it is, not replaced."""
+    job = make()
+    write(job, tmp_path / "out")
+    (tmp_path / "out" / "part-00001.parquet").unlink()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="something else"):
+        write(job, tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_parts_are_on_the_disk_before_the_folder_is_seen(tmp_path, monkeypatch):
+    """Every file is synced before the folder gets its name, so that a power failure leaves no part without its bytes."""
+    synced: set[int] = set()
+    sync, replace = os.fsync, pathlib.Path.replace
+    unsynced: list[str] = []
+
+    def fsync(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def renamed(self, target):
+        if self.is_dir():
+            unsynced.extend(entry.name for entry in self.iterdir() if entry.stat().st_ino not in synced)
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(pathlib.Path, "replace", renamed)
+    write(make(), tmp_path / "out")
+    assert unsynced == []
+    assert len(synced) >= 7
 
 
 def test_a_plan_that_leaves_rows_out_is_wrong(tmp_path):

@@ -294,6 +294,22 @@ async def test_damaged_files_are_never_run(tmp_path: Path) -> None:
     assert {reason for _, _, reason, _, _ in desk.failures} == {"DIGEST_MISMATCH"}
 
 
+async def test_a_worker_outlives_files_that_it_cannot_have(tmp_path: Path) -> None:
+    """Shards of a version whose files do not come are given back and not dealt out; once they come, the job is done."""
+    files = Files()
+    work = job(tmp_path, files)
+    (pin,) = work.recipe.versions
+    sound = files.known[pin.files[0].digest]
+    files.known[pin.files[0].digest] = sound[:-1] + b"x"
+    desk = MemoryDesk(work)
+    async with working(tmp_path, desk, files, 1) as pool:
+        await setting.eventually(lambda: pool.pids)
+        await desk.until(lambda: len(desk.failures) >= 2)
+        files.known[pin.files[0].digest] = sound
+        await desk.finished()
+    assert {reason for _, _, reason, _, _ in desk.failures} == {"DIGEST_MISMATCH"}
+
+
 async def test_idle_workers_end(tmp_path: Path) -> None:
     """A worker that is told to returns when there was nothing to do for a while, and says goodbye."""
     files = Files()

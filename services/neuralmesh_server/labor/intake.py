@@ -7,10 +7,11 @@ there is raises an alarm.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from neuralmesh_server import names
 from neuralmesh_server.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NeuralMeshError
 from neuralmesh_server.labor import verdicts
 from neuralmesh_server.labor.plan import FAIL
@@ -124,7 +125,7 @@ class Intake:
                 self._lifecycle.check(run)
                 self._wake()
             raise
-        if said.output_digest and not await self._shelf.has(said.output_digest, said.output_size):
+        if not await self._shelf.has(said.output_digest, said.output_size):
             raise _missing(said.output_digest, run.describe(hold.shard))
         return _claim(run, hold, result, said)
 
@@ -134,7 +135,7 @@ class Intake:
             said = parse_result(result)
         except ValueError as error:
             raise _invalid(str(error)) from error
-        if said.output_digest and not await self._shelf.has(said.output_digest, said.output_size):
+        if not await self._shelf.has(said.output_digest, said.output_size):
             raise _missing(said.output_digest, f"shard {hold.shard}")
         claim = Claim(
             job=hold.job,
@@ -164,15 +165,20 @@ class Intake:
             raise _invalid(f"the result of {where} has {len(result)} bytes; it may have {MAX_RESULT_BYTES}")
         try:
             said = parse_result(result)
-            self._report(run.plan.recipe.kind, [said.tally])
+            report: Any = self._report(run.plan.recipe.kind, [said.tally])
+            counted = said.rows if report is None else report["rows"]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise _invalid(f"the result of {where} cannot be read: {error}") from error
+        if not names.DIGEST.fullmatch(said.output_digest):
+            raise _invalid(f"the result of {where} names no output")
         if said.skipped and run.plan.recipe.bad_rows == FAIL:
             raise _invalid(f"the result of {where} skips rows, which this job does not permit")
         rows = said.rows + sum(entry.rows for entry in said.skipped)
         wanted = run.plan.shards[hold.shard].rows
         if rows != wanted:
             raise _invalid(f"the result of {where} tells of {rows} rows; there are {wanted}")
+        if counted != said.rows or (said.skipped and said.skipped[-1].first + said.skipped[-1].rows > wanted):
+            raise _invalid(f"the result of {where} counts {counted} rows of {said.rows}, or skips some beyond its end")
         return said
 
 

@@ -132,6 +132,10 @@ class Lifecycle:
             NotFoundError: JOB_NOT_FOUND.
             FailedPreconditionError: JOB_ENDED.
         """
+        async with self._submitting:  # a job that is stored and not handed out yet could not be taken back
+            return await self._cancel(job, actor)
+
+    async def _cancel(self, job: str, actor: str) -> Job:
         run = self._dispatcher.get(job)
         now_ms = self._now_ms()
         progress = run.progress(self._clock()) if run else Progress()

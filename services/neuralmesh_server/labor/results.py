@@ -29,7 +29,7 @@ class ActionResult:
 
     Attributes:
         rows: Rows with a result.
-        output_digest: Digest of the file that holds them; empty where the job keeps none.
+        output_digest: Digest of the file that holds them.
         output_size: Its bytes.
         skipped: Rows without one, in order.
         tally: Counts of an evaluation or comparison, which add up over shards; None for an inference.
@@ -63,11 +63,30 @@ def parse_result(data: bytes) -> ActionResult:
             said["rows"], digest, size, tuple(Skipped(*entry) for entry in said["skipped"]), said["tally"]
         )
         same = result.encode() == data
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"these are not the bytes of a result: {error!r}") from error
     if not same:
         raise ValueError("these are not the canonical bytes of a result")
+    _check(result)
     return result
+
+
+def _check(result: ActionResult) -> None:
+    """Raise ValueError for counts that are none, or skipped rows that are not in order."""
+    numbers = [
+        result.rows,
+        result.output_size,
+        *(count for entry in result.skipped for count in (entry.first, entry.rows)),
+    ]
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError("its counts are not numbers from 0 on")
+    if not all(isinstance(text, str) for text in (result.output_digest, *(entry.why for entry in result.skipped))):
+        raise ValueError("its digest or its reasons are not text")
+    end = 0
+    for entry in result.skipped:
+        if entry.first < end or not entry.rows:
+            raise ValueError("its skipped rows are not in order")
+        end = entry.first + entry.rows
 
 
 def manifest(plan_digest: str, results: Sequence[ActionResult], report: Fact) -> bytes:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.labor.plan import Plan
 
+_KINDS = frozenset({plans.INFER, plans.EVALUATE, plans.COMPARE})
+_FORMATS = frozenset({plans.PARQUET, plans.ARROW, plans.SAFETENSORS})
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -72,6 +75,9 @@ def _plan(folder: Path, verdict: Verdict) -> Plan | None:
         plan = plans.parse(data)
     except ValueError as error:
         verdict.wrong.append(f"plan.json: {error}")
+        return None
+    if plan.recipe.kind not in _KINDS or plan.recipe.format not in _FORMATS:
+        verdict.wrong.append(f"plan.json: there are no jobs of kind {plan.recipe.kind!r} into {plan.recipe.format!r}")
         return None
     for problem in _cut(plan):
         verdict.wrong.append(f"plan.json: {problem}")
@@ -152,7 +158,9 @@ def _shards(plan: Plan, manifest: Any, verdict: Verdict) -> None:
         verdict.wrong.append(f"manifest.json has {len(manifest['shards'])} shards; the plan has {len(plan.shards)}")
         return
     skipped_rows = 0
-    for number, (shard, (_, _, rows, skipped)) in enumerate(zip(plan.shards, manifest["shards"], strict=True)):
+    for number, (shard, (digest, _, rows, skipped)) in enumerate(zip(plan.shards, manifest["shards"], strict=True)):
+        if not digest:
+            verdict.wrong.append(f"manifest.json: shard {number} names no file")
         end = 0
         for first, count, _ in skipped:
             if first < end or count < 1:
@@ -198,6 +206,9 @@ def _report(folder: Path, plan: Plan, manifest: Any, parts: list[Path] | None, v
     if said is None:
         if plan.recipe.kind != plans.INFER:
             verdict.wrong.append(f"manifest.json has no report; the plan is to {plan.recipe.kind}")
+        return
+    if plan.recipe.kind == plans.INFER:
+        verdict.wrong.append("manifest.json has a report, which no inference gives")
         return
     data = _read(folder, "report.json", verdict)
     if data is not None and data != canonical.encode(said):

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from neuralmesh_server.content_store import STORAGE_ERRORS
 from neuralmesh_server.errors import NeuralMeshError
 
-_ELSEWHERE = frozenset(
+_ALIKE = frozenset(
     {
-        "ARTIFACT_CORRUPT",
-        "CANCELLED",
-        "DIGEST_MISMATCH",
-        "LIMIT_EXCEEDED",
-        "NUMERICS_MISMATCH",
-        "PEER_UNREACHABLE",
-        "STORAGE_FULL",
+        "DATASET_CHANGED",
+        "DATASET_INVALID",
+        "FIELD_INVALID",
+        "INPUT_INVALID",
+        "LOAD_FAILED",
+        "MODEL_FAILED",
+        "NOT_SUPPORTED",
     }
 )
-"""Reasons that lie with this machine, this process or this moment."""
+"""Reasons that lie with the job, so that every worker would meet them.
+
+All others may lie with this machine, this moment or the line to the service: a worker that is badly off must not end
+the job of all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Failure:
 def failure(error: NeuralMeshError | OSError | MemoryError) -> Failure:
     """Return what an error means for the shard that was being run."""
     if isinstance(error, NeuralMeshError):
-        return Failure(error.reason, error.message, error.reason in _ELSEWHERE)
+        return Failure(error.reason, error.message, error.reason not in _ALIKE)
     if isinstance(error, MemoryError):
         return Failure("LIMIT_EXCEEDED", "the worker has too little memory for the shard", retryable=True)
     if error.errno in STORAGE_ERRORS:

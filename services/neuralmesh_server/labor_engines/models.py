@@ -23,7 +23,7 @@ LABEL = "label"
 """The output that holds labels, unless a version has only one that could."""
 
 _LABEL_DATATYPES = ("INT64", "BYTES")
-_PROBABILITIES = ("FP16", "FP32", "FP64")
+_PROBABILITIES = ("BF16", "FP16", "FP32", "FP64")
 
 
 def check_numerics(pin: VersionPin) -> None:

@@ -189,7 +189,8 @@ class Station:
                 self._held[lease.token] = Held(lease)
             for job in dict.fromkeys(lease.job for lease in leases):
                 await self._learn(job)
-            self._waiting.extend(self._held[lease.token] for lease in leases if lease.token in self._held)
+            known = [lease for lease in leases if lease.job in self._jobs]  # the others are given back
+            self._waiting.extend(self._held[lease.token] for lease in known if lease.token in self._held)
             self._deal()
             if not leases and loop.time() - asked < FIRST_PAUSE_SECONDS:
                 await asyncio.sleep(FIRST_PAUSE_SECONDS)  # a desk that closes does not wait

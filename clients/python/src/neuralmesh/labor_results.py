@@ -123,6 +123,8 @@ class ResultFolder:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+        for part in self.parts:
+            _sync(self._building / part.name)
         self._building.chmod(0o755)  # temporary folders are private, results are what anybody made
         _sync(self._building)
         if self.path.exists() and any(self.path.iterdir()):  # an earlier copy of the same results
@@ -137,13 +139,15 @@ class ResultFolder:
         return self.path
 
     def _replaceable(self) -> bool:
-        """Say whether what stands at the path is an empty folder, or one of the same job."""
+        """Say whether what stands at the path is an empty folder, or one of the same job with nothing beside it."""
         if not self.path.is_dir():
             return False
-        if not any(self.path.iterdir()):
+        found = {entry.name for entry in self.path.iterdir()}
+        if not found:
             return True
+        own = {part.name for part in self.parts} | self._documents.keys() | {SUMS}
         try:
-            return (self.path / PLAN).read_bytes() == self._documents[PLAN]
+            return found <= own and (self.path / PLAN).read_bytes() == self._documents[PLAN]
         except OSError:
             return False
 
@@ -233,8 +237,9 @@ def link_or_copy(source: Path, target: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
