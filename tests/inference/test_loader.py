@@ -32,12 +32,14 @@ class StalledDownloads:
         self._link = source._source
         self.stalled: set[str] = set()
         self.waiting: set[str] = set()
+        self.reached = asyncio.Event()
         source._source = self
 
     async def download(self, digest: str, offset: int) -> AsyncIterator[bytes]:
         """Yield the bytes, or wait for ever."""
         if digest in self.stalled:
             self.waiting.add(digest)
+            self.reached.set()
             await asyncio.Event().wait()
         async for data in self._link.download(digest, offset):
             yield data
@@ -90,6 +92,20 @@ async def test_an_alias_that_moves_to_a_stalled_version_stays_where_it_was(
         await client.infer("digits", {"input": ROWS}, version="2")
     link.stalled.clear()
     await when(node, lambda snapshot: snapshot.aliases["digits", "production"] == 2)
+
+
+async def test_a_download_ends_when_nothing_calls_for_its_version(suite: Suite) -> None:
+    """A version that waits for the line is let go when a newer one takes its place: it is not fetched to be dropped."""
+    node = await suite.start_node(keep_newest=1)
+    link = StalledDownloads(node)
+    client = suite.client(node)
+    await push_digits(client, models.digits_onnx(1))
+    await client.promote("digits", 1)
+    await push_stalled(suite, node, link, 1)
+    await asyncio.wait_for(link.reached.wait(), PATIENCE)
+    number = await push_digits(client, models.digits_onnx(2))
+    await when(node, lambda snapshot: ("digits", number) in snapshot.served)
+    assert ("digits", 2) not in node._loader._tasks
 
 
 async def test_a_node_is_ready_though_an_unnamed_version_never_loads(

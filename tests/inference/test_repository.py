@@ -164,7 +164,7 @@ async def test_a_load_ends_with_its_deadline(suite: Suite, monkeypatch: pytest.M
     node = await suite.start_node()
     client = suite.client(node)
     await client.push("looping", kind="onnx", files={"model.onnx": models.looping_onnx(2**40)})
-    await when(node, lambda snapshot: "looping" in snapshot.models)
+    await when(node, lambda snapshot: ("looping", 1) in snapshot.states)
     await when_settled(node)
     request = oip.RepositoryModelLoadRequest(model_name="looping")
     async with grpc.aio.insecure_channel(str(node.endpoint)) as channel:

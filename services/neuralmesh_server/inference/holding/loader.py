@@ -289,10 +289,16 @@ class Loader:
         return None if held is None or record is None else (held.uid, record.digest)
 
     def _unload(self) -> bool:
-        """Let go what nothing calls for after the swap; requests that run on it keep it until they are answered."""
+        """Let go what nothing calls for after the swap; requests that run on it keep it until they are answered.
+
+        Work on what nothing calls for any more ends as well: otherwise a download that waited for the line would go on
+        when it is back, for a version that is thrown away once it is loaded.
+        """
         wanted = set(self.wanted())
         for key in self._failures.keys() - wanted:
             del self._failures[key]
+        for key in self._tasks.keys() - wanted:
+            self._tasks[key].task.cancel()
         unwanted = self._loaded.keys() - wanted
         for key in unwanted:
             self._leaving[key] = weakref.ref(self._loaded.pop(key))
