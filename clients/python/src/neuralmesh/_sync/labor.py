@@ -168,7 +168,7 @@ class Labor:
         return (self._connection.unary("GetJob", pb.GetJobResponse, request)).job
 
     def list_jobs(self) -> Iterator[resources.Job]:
-        """Yield all jobs, newest first."""
+        """Yield all jobs, newest first; ahead of them those that are being planned, which have no names yet."""
         return pages(self._connection, "ListJobs", pb.ListJobsResponse, pb.ListJobsRequest(), "jobs")
 
     def watch_job(self, job: str, *, after_event: int = 0) -> Iterator[resources.JobEvent]:
