@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from neuralmesh import AsyncClient, exceptions
+from neuralmesh._async import labor_run
 from neuralmesh.labor.v1 import labor_service_pb2 as api
 from neuralmesh.labor.v1 import resources_pb2 as pb
+from neuralmesh_server.errors import UnavailableError
 from neuralmesh_server.labor import convert_spec
 from neuralmesh_server.labor.app import LaborApp
 from neuralmesh_server.labor.desk import WorkerCard
@@ -136,6 +139,32 @@ async def test_a_job_is_listed_while_it_is_planned(client, spec, versions) -> No
     job = await submitting
     assert not job.HasField("planning")
     assert [one.name async for one in client.labor.list_jobs()] == [job.name, second.name]
+
+
+async def test_a_submission_outlives_a_restart_of_the_service(app, client, spec, versions, settings) -> None:
+    """A service that stops while it makes a plan, and comes back on its port, is given the wish again."""
+    versions.answers.clear()
+    submitting = asyncio.create_task(labor_run.submit(client.labor, spec))
+    await versions.asked.wait()
+    await app.stop()
+    versions.answers.set()
+    again = LaborApp(replace(settings, server=replace(settings.server, listen=app.endpoint)), versions=versions)
+    await again.start()
+    job = await submitting
+    assert job.state == pb.JOB_STATE_RUNNING
+    assert (await client.labor.submit_job(spec)).name == job.name
+    await again.stop()
+
+
+async def test_what_the_service_cannot_reach_is_said_at_once(client, spec, versions, monkeypatch) -> None:
+    """A registry that is away is no reason to submit again and again: the caller hears of it."""
+
+    async def unreachable(reference: str) -> None:
+        raise UnavailableError("PEER_UNREACHABLE", f"the registry could not be asked for {reference}")
+
+    monkeypatch.setattr(versions, "resolve", unreachable)
+    with pytest.raises(exceptions.UnavailableError, match="the registry could not be asked"):
+        await labor_run.submit(client.labor, spec)
 
 
 async def test_a_wish_that_cannot_be_planned_leaves_nothing(client, spec) -> None:

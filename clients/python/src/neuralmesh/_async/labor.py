@@ -89,6 +89,7 @@ class AsyncLabor:
             progress: Called with each event of the job.
 
         Raises:
+            UnavailableError: The service cannot be reached for half a minute; it may be away for less at any time.
             FailedPreconditionError: The job failed; the message says why.
             CancelledError: Somebody cancelled it.
             FileExistsError: `out` holds something else than the results of this job.
@@ -110,7 +111,7 @@ class AsyncLabor:
             priority=priority,
             skip_cache=skip_cache,
         )
-        submitted = await self.submit_job(spec)
+        submitted = await labor_run.submit(self, spec)
         return await self.finish(submitted.name, out=out, record=record, progress=progress)
 
     async def finish(

@@ -91,6 +91,7 @@ class Labor:
             progress: Called with each event of the job.
 
         Raises:
+            UnavailableError: The service cannot be reached for half a minute; it may be away for less at any time.
             FailedPreconditionError: The job failed; the message says why.
             CancelledError: Somebody cancelled it.
             FileExistsError: `out` holds something else than the results of this job.
@@ -112,7 +113,7 @@ class Labor:
             priority=priority,
             skip_cache=skip_cache,
         )
-        submitted = self.submit_job(spec)
+        submitted = labor_run.submit(self, spec)
         return self.finish(submitted.name, out=out, record=record, progress=progress)
 
     def finish(
