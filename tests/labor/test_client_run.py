@@ -110,20 +110,25 @@ def test_a_job_that_is_cancelled_is_an_error(whole, run, tmp_path) -> None:
 
 @pytest.fixture(params=[(run_sync, sync_run, "pause_sync"), (run_async, async_run, "pause_async")])
 def pausing(request, monkeypatch):
-    """Return how a job is run in either colour, a list of its pauses, and a list of what is done in the first one."""
+    """Return how a job is run in either colour, a list of its pauses, and one of what is done in the first.
+
+    Pauses are skipped where nothing is done in them.
+    """
     run, module, name = request.param
+    original = getattr(module, name)
     pauses, first = [], []
 
-    def pause(seconds):
+    def note(seconds):
         if not pauses:
             for work in first:
                 work()
         pauses.append(seconds)
+        return seconds if first else 0.0
 
     async def pause_async(seconds):
-        pause(seconds)
+        await original(note(seconds))
 
-    monkeypatch.setattr(module, name, pause if run is run_sync else pause_async)
+    monkeypatch.setattr(module, name, (lambda seconds: original(note(seconds))) if run is run_sync else pause_async)
     return run, pauses, first
 
 
