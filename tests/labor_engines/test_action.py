@@ -44,7 +44,7 @@ class Bench:
     def run(self, shard: int = 0):
         """Return the result of a shard and its file."""
         path = self.folder / "result"
-        result = self.actions.finish(self.actions.compute(self.work.lease(shard), lambda: True), path)
+        result = self.actions.run(self.work.lease(shard), path, lambda: True)
         data = path.read_bytes()
         assert (result.output_digest, result.output_size) == (setting.sha256(data), len(data))
         return result, data
@@ -226,14 +226,14 @@ def test_leases_must_name_what_they_are(tmp_path: Path) -> None:
         *[getattr(lease, name) if name != "action_digest" else job.work.shards[1][4] for name in lease.__slots__]
     )
     with pytest.raises(FailedPreconditionError, match="handed out as"):
-        job.actions.compute(wrong, lambda: True)
+        job.actions.run(wrong, tmp_path / "out", lambda: True)
 
 
 def test_unwanted_work_ends(tmp_path: Path) -> None:
     """Work that nobody wants stops between two pieces."""
     job = bench(tmp_path)
     with pytest.raises(UnwantedError):
-        job.actions.compute(job.work.lease(0), lambda: False)
+        job.actions.run(job.work.lease(0), tmp_path / "out", lambda: False)
 
 
 def labelled(folder: Path) -> Path:

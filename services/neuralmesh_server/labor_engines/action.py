@@ -1,8 +1,4 @@
-"""One action: rows of a shard, through one version or two, to a result that depends on nothing else.
-
-It is in two halves, so that the second can be done beside the first half of the next action: `compute` makes columns
-and counts of rows, `finish` makes a file of the columns and names it.
-"""
+"""One action: rows of a shard, through one version or two, to a result that depends on nothing else."""
 
 from __future__ import annotations
 
@@ -102,18 +98,31 @@ class Actions:
                 actual=named,
             )
 
-    def compute(self, lease: Lease, wanted: Callable[[], bool]) -> Computed:
-        """Return what the rows of a shard give.
+    def run(self, lease: Lease, path: Path, wanted: Callable[[], bool]) -> ActionResult:
+        """Return what the rows of a shard give; its file is written to a path.
 
         Args:
             lease: The shard.
+            path: Where the file goes; what is there is replaced, and may be left incomplete by an error.
             wanted: Returns False as soon as nobody wants it.
 
         Raises:
             neuralmesh_server.labor_engines.rows.UnwantedError: Nobody wants it any more.
             FailedPreconditionError: DATASET_CHANGED, DATASET_INVALID (names file and row), DIGEST_MISMATCH.
             NeuralMeshError: A version failed, or cannot do what the recipe asks for.
+            OSError: The file cannot be written.
         """
+        computed = self.compute(lease, wanted)
+        data = formats.encode(self._recipe.format, computed.columns, computed.rows)
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        with path.open("wb", buffering=0) as file:
+            view = data.cast("B")
+            while view:
+                view = view[file.write(view) :]
+        return ActionResult(computed.rows, digest, data.nbytes, computed.skipped, computed.tally)
+
+    def compute(self, lease: Lease, wanted: Callable[[], bool]) -> Computed:
+        """Return the columns and counts of a shard; raises as `run` does."""
         self.check(lease)
         block = self._read(lease.file, lease.first_row, lease.rows)
         if block.digest != lease.input_digest:
@@ -129,7 +138,7 @@ class Actions:
         for one in reversed(taken):
             rejected |= one.rejected
         self._may_reject(lease, rejected)
-        numbers = _accepted(block.rows, rejected)
+        numbers = _accepted(block.rows, rejected) if rejected else taken[0].numbers
         outputs: list[Outputs] = []
         for model, one, run in zip(self._models, taken, self._run, strict=True):
             given, refused = Pass(model, run, self._recipe.micro_batch, wanted).run(one.only(numbers))
@@ -141,24 +150,13 @@ class Actions:
             accepted = _accepted(block.rows, rejected)
             places = np.searchsorted(numbers, accepted)
             outputs = [{name: values[places] for name, values in given.items()} for given in outputs]
-        read = _accepted(block.rows, {entry.row: entry.why for entry in block.rejected})
         beside = {
-            name: values if len(accepted) == len(read) else values[np.searchsorted(read, accepted)]
+            name: values if len(accepted) == len(values) else values[np.searchsorted(_read(block), accepted)]
             for name, values in (("true", block.label), ("id", block.id))
             if values is not None
         }
         columns, tally = self._judge(accepted, beside, outputs)
         return Computed(len(accepted), columns, _listed(rejected), tally)
-
-    def finish(self, computed: Computed, path: Path) -> ActionResult:
-        """Write the file of the columns and return the result; raises OSError."""
-        data = formats.encode(self._recipe.format, computed.columns, computed.rows)
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        with path.open("wb", buffering=0) as file:
-            view = data.cast("B")
-            while view:
-                view = view[file.write(view) :]
-        return ActionResult(computed.rows, digest, data.nbytes, computed.skipped, computed.tally)
 
     def _may_reject(self, lease: Lease, rejected: Mapping[int, str]) -> None:
         if rejected and self._recipe.bad_rows == plan.FAIL:
@@ -242,7 +240,12 @@ def _named(recipe: Recipe, place: int) -> str:
 
 def _accepted(rows: int, rejected: Mapping[int, str]) -> NDArray[np.int64]:
     numbers = np.arange(rows, dtype=np.int64)
-    return np.delete(numbers, sorted(rejected)) if rejected else numbers
+    return np.delete(numbers, sorted(rejected))
+
+
+def _read(block: Block) -> NDArray[np.int64]:
+    """Return the numbers of the rows that are in a block's arrays."""
+    return _accepted(block.rows, {entry.row: entry.why for entry in block.rejected})
 
 
 def _listed(rejected: Mapping[int, str]) -> tuple[Skipped, ...]:

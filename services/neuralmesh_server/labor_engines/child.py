@@ -1,8 +1,8 @@
 """A process that runs shards, one after the other: `python -m neuralmesh_server.labor_engines.child FD RESULTS`.
 
-One thread computes; another one writes and hashes what it computed, while the next shard is under way. A third one
-listens: it ends the process when the pool is gone. A defect ends the process too, and the pool sees that at once. What
-is imported is what the first shard needs: a process is ready in a fraction of a second.
+One thread works, so that as many processes as there are cores keep those busy and no more; another one listens, and
+ends the process when the pool is gone. A defect ends the process too, and the pool sees that at once. What is imported
+is what the first shard needs: a process is ready in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from neuralmesh_server.inference.backends.backend import Model
     from neuralmesh_server.labor.desk import Lease
     from neuralmesh_server.labor.plan import VersionPin
-    from neuralmesh_server.labor_engines.action import Computed
 
 MODELS_KEPT = 4
 """Versions that stay open beyond the jobs that need them."""
@@ -61,9 +60,7 @@ class Child:
     def __init__(self, line: socket.socket, results: Path) -> None:
         self._line = line
         self._results = results
-        self._sending = threading.Lock()
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._computed: queue.Queue[tuple[Lease, Actions, Computed, int]] = queue.Queue(1)
         self._dropped: set[int] = set()
         self._jobs: dict[str, Job] = {}
         self._actions: dict[str, Actions] = {}
@@ -75,7 +72,6 @@ class Child:
         """Run what comes, for ever."""
         threading.excepthook = _end  # a thread that is missing would be waited for
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
-        threading.Thread(target=self._write, name="writer", daemon=True).start()
         self._send({"ready": os.getpid()})
         while True:
             message = self._inbox.get()
@@ -105,16 +101,28 @@ class Child:
 
     def _shard(self, lease: Lease) -> None:
         started = time.monotonic_ns()
+        self._files += 1
+        path = self._results / f"{os.getpid()}-{self._files}"
         try:
-            actions = self._prepared(lease.job)
-            computed = actions.compute(lease, lambda: lease.token not in self._dropped)
+            result = self._prepared(lease.job).run(lease, path, lambda: lease.token not in self._dropped)
         except UnwantedError:
             self._fail(lease, Failure("CANCELLED", "its lease was lost", retryable=True))
-            return
         except (NeuralMeshError, OSError, MemoryError) as error:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
             self._fail(lease, failure(error))
-            return
-        self._computed.put((lease, actions, computed, time.monotonic_ns() - started))
+        else:
+            self._send(
+                {
+                    "done": {
+                        "token": lease.token,
+                        "result": result.encode().decode(),
+                        "digest": result.output_digest,
+                        "file": path.name,
+                        "nanoseconds": time.monotonic_ns() - started,
+                    }
+                }
+            )
 
     def _prepared(self, name: str) -> Actions:
         if name not in self._actions:
@@ -133,40 +141,13 @@ class Child:
             del self._models[old]
         return model
 
-    def _write(self) -> None:
-        while True:
-            lease, actions, computed, spent = self._computed.get()
-            started = time.monotonic_ns()
-            self._files += 1
-            path = self._results / f"{os.getpid()}-{self._files}"
-            try:
-                result = actions.finish(computed, path)
-            except (NeuralMeshError, OSError, MemoryError) as error:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-                self._fail(lease, failure(error))
-                continue
-            spent += time.monotonic_ns() - started
-            self._send(
-                {
-                    "done": {
-                        "token": lease.token,
-                        "result": result.encode().decode(),
-                        "digest": result.output_digest,
-                        "file": path.name,
-                        "nanoseconds": spent,
-                    }
-                }
-            )
-
     def _fail(self, lease: Lease, why: Failure) -> None:
         self._send({"failed": [lease.token, why.reason, why.message, why.retryable]})
 
     def _send(self, message: Fact) -> None:
         data = messages.encode(message)
         try:
-            with self._sending:
-                self._line.sendall(data)
+            self._line.sendall(data)
         except OSError:
             os._exit(0)  # as in `_listen`
 

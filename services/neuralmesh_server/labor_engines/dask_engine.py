@@ -38,7 +38,16 @@ CONNECT_SECONDS = 10.0
 LOOK_SECONDS = 0.25
 """Between two looks at who lives."""
 
-CONFIGURATION = {"distributed.scheduler.work-stealing": False, "distributed.scheduler.allowed-failures": 0}
+CONFIGURATION = {
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.allowed-failures": 0,
+    # Without the malloc threshold that Dask sets: with it every shard's arrays are new pages, cleared by the kernel.
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
+}
 """What a cluster that is started here is told."""
 
 

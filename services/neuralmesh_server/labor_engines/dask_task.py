@@ -53,9 +53,8 @@ class Keeper:
         """
         try:
             actions = self._actions(text)
-            computed = actions.compute(messages.lease(lease), lambda: True)
             path = self._root / "result"
-            result = actions.finish(computed, path)
+            result = actions.run(messages.lease(lease), path, lambda: True)
             return result.encode().decode(), path.read_bytes()
         except (NeuralMeshError, OSError, MemoryError) as error:
             why = failure(error)
