@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
 
+from neuralmesh import Client
+from neuralmesh.labor_spec import job_spec
 from tests.cli.conftest import Commands
 from tests.cli.processes import PROGRAM
 
@@ -124,3 +127,41 @@ def test_workers_and_alarms(labor, ended):
     assert "no alarms" in commands.run("labor", "alarms").stdout
     assert commands.json("labor", "release", "local-1")["quarantined"] is False
     assert "was ever heard" in commands.error("labor", "release", "nobody", code=2)
+
+
+def test_a_watch_goes_on_over_a_restart_of_the_service(suite, labor, tmp_path):
+    """`labor watch` survives that the service stops and starts again: every event once, to the end of the job."""
+    commands, folder = labor
+
+    @contextmanager
+    def serving(*flags):
+        command = [*PROGRAM, "labor", "serve", "--data", tmp_path / "labor", *flags]
+        with started(command, suite.env) as process:
+            yield next(line.split()[2] for line in process.stdout if line.startswith("listening labor"))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+    with ExitStack() as stack:
+        with serving("--listen", "127.0.0.1:0") as address:
+            with Client(registry=suite.env["NEURALMESH_REGISTRY"], labor=address, actor="test") as client:
+                job = client.labor.submit_job(job_spec("served", folder / "rows.npy", rows_per_shard=10)).name
+            command = [*PROGRAM, "labor", "watch", job, "--labor", address, "--json"]
+            watch = stack.enter_context(started(command, commands.env))
+            first = json.loads(watch.stdout.readline())
+        with serving("--listen", address, "--workers", "1"):
+            rest, errors = watch.communicate(timeout=60)
+    events = [first, *map(json.loads, rest.splitlines())]
+    assert watch.returncode == 0, errors
+    assert [event["event"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["state"] == "JOB_STATE_COMMITTED"
+
+
+@contextmanager
+def started(command, env):
+    """Give a process that runs, which ends with the block at the latest."""
+    words = list(map(str, command))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
