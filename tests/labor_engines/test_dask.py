@@ -67,15 +67,17 @@ async def test_threads_of_a_worker_do_not_share_what_is_for_one(tmp_path: Path) 
     desk = MemoryDesk(work)
     import distributed
 
-    async with distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=4,
-        dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        asynchronous=True,
-    ) as there:
-        async with cluster(tmp_path, desk, files, address=there.scheduler_address):
-            await desk.finished()
+    async with (
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=4,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            asynchronous=True,
+        ) as there,
+        cluster(tmp_path, desk, files, address=there.scheduler_address),
+    ):
+        await desk.finished()
     assert desk.failures == []
     assert desk.disagreed == []
     assert desk.output() == await digest(tmp_path, work, files, 2)

@@ -34,6 +34,9 @@ def jobs(
     if json:
         rendering.print_json([as_json(job) for job in found])
         return
+    if not found:
+        rendering.print_line("no jobs yet; `neuralmesh labor run MODEL --service --data PATH --out DIR` submits one")
+        return
     rendering.print_table(
         ("job", "state", "what", "rows>", "done", "output", "submitted", "by"),
         (
@@ -113,6 +116,9 @@ def workers(client: Client, *, json: Json = False) -> None:
     found = client.labor.list_workers()
     if json:
         rendering.print_json([rendering.as_json(worker) for worker in found])
+        return
+    if not found:
+        rendering.print_line("no worker was ever heard; `neuralmesh labor worker --labor HOST:PORT` starts one")
         return
     rendering.print_table(
         ("worker", "state", "host", "slots>", "done>", "last heard", "kind"),
