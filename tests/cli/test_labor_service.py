@@ -12,7 +12,9 @@ import pytest
 
 from neuralmesh import Client
 from neuralmesh.exceptions import InvalidArgumentError
+from neuralmesh.labor.v1 import resources_pb2 as pb
 from neuralmesh.labor_spec import job_spec
+from neuralmesh_server.cli import labor_narration
 from tests.cli.conftest import Commands
 from tests.cli.processes import PROGRAM
 
@@ -79,6 +81,15 @@ def test_jobs_are_listed_shown_and_watched(labor, ended):
     assert "committed" in commands.run("labor", "watch", name).stdout
     assert "JOB_NOT_FOUND" in commands.error("labor", "show", "0" * 16, code=3)
     assert "JOB_ENDED" in commands.error("labor", "cancel", name, code=1)
+
+
+def test_a_job_that_is_planned_says_how_much_is_read():
+    """Of a job without a plan the list says how much of the data is read; of others, how many shards are done."""
+    planning = pb.PlanningProgress(bytes=800, done_bytes=602)
+    assert labor_narration.done_text(pb.Job(planning=planning)) == "75% of the data read and hashed"
+    assert labor_narration.done_text(pb.Job(planning=pb.PlanningProgress())) == "the data is looked at"
+    running = pb.Job(progress=pb.JobProgress(shards=4, done_shards=3))
+    assert labor_narration.done_text(running) == "3 of 4 shards"
 
 
 def test_plans_say_what_is_cached(labor, ended):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from neuralmesh_server.errors import NotFoundError
@@ -14,13 +15,18 @@ def sha(data: bytes) -> str:
 
 
 class KnownVersions:
-    """See neuralmesh_server.labor.planner.Versions; it knows `digits`."""
+    """See neuralmesh_server.labor.planner.Versions; it knows `digits`, and answers while `answers` is set."""
 
     def __init__(self) -> None:
         self.production = 1
+        self.asked = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def resolve(self, reference: str) -> VersionPin:
         """Return a version of `digits`."""
+        self.asked.set()
+        await self.answers.wait()
         model, _, rest = reference.replace("@", "/").partition("/")
         if model != "digits":
             raise NotFoundError("MODEL_NOT_FOUND", f"there is no model {model}", model=model)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from neuralmesh import AsyncClient, exceptions
+from neuralmesh._async import labor_run
 from neuralmesh.labor.v1 import labor_service_pb2 as api
 from neuralmesh.labor.v1 import resources_pb2 as pb
+from neuralmesh_server.errors import UnavailableError
+from neuralmesh_server.labor import convert_spec
 from neuralmesh_server.labor.app import LaborApp
 from neuralmesh_server.labor.desk import WorkerCard
+from neuralmesh_server.labor.planner import Planner
 from neuralmesh_server.labor.results import ActionResult
 from neuralmesh_server.settings import Endpoint, ServerSettings
 from neuralmesh_server.settings_labor import LaborSettings
@@ -115,6 +120,73 @@ async def test_a_job_from_wish_to_results(client, spec) -> None:
     assert sha(plan) == planned.plan.plan_digest
     assert (await client.labor.plan_job(spec)).plan.cached_shards == 10
     assert [one.name async for one in client.labor.list_jobs()] == [job.name]
+
+
+async def test_a_job_is_listed_while_it_is_planned(client, spec, versions) -> None:
+    """A submitted wish is listed ahead of all jobs, as being planned and without a name, until it has become a job."""
+    await client.labor.submit_job(pb.JobSpec(kind=pb.JOB_KIND_INFER, version="digits/2", data=spec.data))
+    versions.answers.clear()
+    versions.asked.clear()
+    submitting = asyncio.create_task(client.labor.submit_job(spec))
+    await versions.asked.wait()
+    first, second = [one async for one in client.labor.list_jobs()]
+    assert (first.name, first.spec, first.state, first.actor) == ("", spec, pb.JOB_STATE_PLANNING, "me")
+    assert first.HasField("planning")
+    assert not first.HasField("plan")
+    assert first.create_time.seconds > 0
+    assert second.state == pb.JOB_STATE_RUNNING
+    versions.answers.set()
+    job = await submitting
+    assert not job.HasField("planning")
+    assert [one.name async for one in client.labor.list_jobs()] == [job.name, second.name]
+
+
+async def test_a_submission_outlives_a_restart_of_the_service(app, client, spec, versions, settings) -> None:
+    """A service that stops while it makes a plan, and comes back on its port, is given the wish again."""
+    versions.answers.clear()
+    submitting = asyncio.create_task(labor_run.submit(client.labor, spec))
+    await versions.asked.wait()
+    await app.stop()
+    versions.answers.set()
+    again = LaborApp(replace(settings, server=replace(settings.server, listen=app.endpoint)), versions=versions)
+    await again.start()
+    job = await submitting
+    assert job.state == pb.JOB_STATE_RUNNING
+    assert (await client.labor.submit_job(spec)).name == job.name
+    await again.stop()
+
+
+async def test_what_the_service_cannot_reach_is_said_at_once(client, spec, versions, monkeypatch) -> None:
+    """A registry that is away is no reason to submit again and again: the caller hears of it."""
+
+    async def unreachable(reference: str) -> None:
+        raise UnavailableError("PEER_UNREACHABLE", f"the registry could not be asked for {reference}")
+
+    monkeypatch.setattr(versions, "resolve", unreachable)
+    with pytest.raises(exceptions.UnavailableError, match="the registry could not be asked"):
+        await labor_run.submit(client.labor, spec)
+
+
+async def test_a_wish_that_cannot_be_planned_leaves_nothing(client, spec) -> None:
+    """A wish over data that is not there is an error of its call, and is not listed after it."""
+    spec.data += ".gone"
+    with pytest.raises(exceptions.FailedPreconditionError):
+        await client.labor.submit_job(spec)
+    assert [one async for one in client.labor.list_jobs()] == []
+
+
+async def test_equal_wishes_share_a_plan_and_both_hear_how_far_it_is(spec, versions) -> None:
+    """Whoever joins a plan that is being made is told of it as well: up to all bytes of the data, read twice."""
+    planner = Planner(versions)
+    wish = convert_spec.spec_from(spec)
+    with planner.pending.hold(b"", "one") as one, planner.pending.hold(b"", "two") as two:
+        first, second = await asyncio.gather(planner.plan(wish, one.note), planner.plan(wish, two.note))
+        assert first is second
+        total = 2 * first.files[0].size
+        assert one.progress == two.progress == (total, total)
+        assert planner.pending.newest_first() == [two, one]
+    assert planner.pending.newest_first() == []
+    planner.close()
 
 
 async def test_a_moved_alias_is_another_job(client, spec, versions) -> None:

@@ -45,7 +45,7 @@ def jobs(
                 labor_narration.STATES.get(job.state, "unknown"),
                 f"{labor_narration.KINDS.get(job.spec.kind, 'unknown')} {job.spec.version}",
                 f"{job.progress.rows:,}",
-                labor_narration.progress_text(job.progress),
+                labor_narration.done_text(job),
                 rendering.digest_text(job.output_digest),
                 rendering.moment_text(job, "create_time"),
                 job.actor,

@@ -58,6 +58,16 @@ def job_facts(job: Any) -> Iterator[tuple[str, str]]:
     yield "ended", rendering.moment_text(job, "end_time")
 
 
+def done_text(job: Any) -> str:
+    """Return how far a job is, which may be planned still."""
+    if not job.HasField("planning"):
+        return progress_text(job.progress)
+    planning = job.planning
+    if not planning.bytes:
+        return "the data is looked at"
+    return f"{100 * planning.done_bytes // planning.bytes}% of the data read and hashed"
+
+
 def progress_text(progress: Any) -> str:
     """Return how far a job is."""
     parts = [f"{progress.done_shards:,} of {rendering.count_text(progress.shards, 'shard')}"]

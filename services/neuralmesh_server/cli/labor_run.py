@@ -50,6 +50,7 @@ def run(
     The same job over the same data gives the same bytes, and what earlier jobs have computed is not computed again.
     """
     from neuralmesh import Client  # noqa: PLC0415 - imports grpc, which waits for the transport
+    from neuralmesh._sync import labor_run  # noqa: PLC0415 - as above
     from neuralmesh.labor_results import check_place  # noqa: PLC0415 - as above
 
     if engine not in ENGINES or (scheduler and engine != DASK):
@@ -62,7 +63,7 @@ def run(
             place(client, options, cache, service=service, workers=workers, dask=dask) as array,
             LiveProgress(shown=not json) as live,
         ):
-            submitted = array.labor.submit_job(spec)
+            submitted = labor_run.submit(array.labor, spec)
             with _cancelling(array, submitted.name, service=service):
                 ended = array.labor.finish(submitted.name, out=out, progress=live)
         if record:

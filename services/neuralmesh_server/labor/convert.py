@@ -14,6 +14,7 @@ from neuralmesh_server.labor.convert_spec import wish_to
 
 if TYPE_CHECKING:
     from neuralmesh_server.labor.desk import Lease
+    from neuralmesh_server.labor.pending import PendingWish
     from neuralmesh_server.labor.plan import Plan
     from neuralmesh_server.labor.planner import ExplainedMiss
     from neuralmesh_server.labor.schedule import Epoch
@@ -49,6 +50,18 @@ def job_to(view: records.JobView) -> pb.Job:
     if job.ended_ms:
         message.end_time.CopyFrom(time_to(job.ended_ms))
     return message
+
+
+def pending_to(pending: PendingWish) -> pb.Job:
+    """Return a job whose plan is being made."""
+    done, total = pending.progress
+    return pb.Job(
+        spec=wish_to(pending.wish),
+        state=pb.JOB_STATE_PLANNING,
+        actor=pending.actor,
+        create_time=time_to(pending.created_ms),
+        planning=pb.PlanningProgress(bytes=total, done_bytes=done),
+    )
 
 
 def summary_to(digest: str, summary: records.PlanSummary) -> pb.PlanSummary:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from neuralmesh_server.labor import explain, planning
 from neuralmesh_server.labor import spec as specs
+from neuralmesh_server.labor.pending import Pending
 from neuralmesh_server.labor.plan import COMPARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from neuralmesh_server.datasets import Progress
     from neuralmesh_server.labor.explain import CachedAction, Miss
     from neuralmesh_server.labor.plan import Plan, VersionPin
     from neuralmesh_server.labor.spec import JobSpec
@@ -44,24 +47,33 @@ class ExplainedMiss:
     miss: Miss
 
 
+@dataclass(slots=True, eq=False)
+class Making:
+    """A plan on its way, and who is told how far it is."""
+
+    task: asyncio.Task[Plan]
+    listeners: list[Progress]
+
+
 class Planner:
     """Makes plans. Equal wishes at one time share one plan, so that a repeat of a call joins the one before.
 
     Args:
         versions: Resolves versions.
-        make: Makes a plan on the thread that calls it; `planning.plan`, but for tests.
+        wall: Returns the time in seconds since 1970.
+
+    Attributes:
+        pending: The wishes of those who wait for a plan to be run.
     """
 
-    def __init__(
-        self, versions: Versions, make: Callable[[JobSpec, Sequence[VersionPin], str], Plan] = planning.plan
-    ) -> None:
+    def __init__(self, versions: Versions, wall: Callable[[], float] = time.time) -> None:
+        self.pending = Pending(wall)
         self._versions = versions
-        self._make = make
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="labor-plan")
-        self._making: dict[JobSpec, asyncio.Task[Plan]] = {}
+        self._making: dict[JobSpec, Making] = {}
 
-    async def plan(self, spec: JobSpec) -> Plan:
-        """Return the plan of a wish.
+    async def plan(self, spec: JobSpec, progress: Progress | None = None) -> Plan:
+        """Return the plan of a wish; `progress` is told the bytes that are read and all bytes, on another thread.
 
         Raises:
             InvalidArgumentError: The wish is none.
@@ -71,17 +83,24 @@ class Planner:
         specs.check(spec)
         making = self._making.get(spec)
         if making is None:
-            making = self._making[spec] = asyncio.create_task(self._plan(spec))
-            making.add_done_callback(lambda _: self._making.pop(spec, None))
-        return await asyncio.shield(making)
+            listeners: list[Progress] = []
+            making = self._making[spec] = Making(asyncio.create_task(self._plan(spec, listeners)), listeners)
+            making.task.add_done_callback(lambda _: self._making.pop(spec, None))
+        if progress is not None:
+            making.listeners.append(progress)
+        return await asyncio.shield(making.task)
 
-    async def _plan(self, spec: JobSpec) -> Plan:
+    async def _plan(self, spec: JobSpec, listeners: Sequence[Progress]) -> Plan:
         versions = [await self._versions.resolve(spec.version)]
         if spec.kind == COMPARE:
             versions.append(await self._versions.resolve(spec.baseline))
 
+        def note(done: int, total: int) -> None:
+            for listener in tuple(listeners):
+                listener(done, total)
+
         def make() -> Plan:
-            made = self._make(spec, versions, spec.data)
+            made = planning.plan(spec, versions, spec.data, progress=note)
             made.digest  # noqa: B018 - computed on this thread, and kept
             return made
 

@@ -51,10 +51,11 @@ class LaborArrayServicer:
         """Make a plan and run it."""
         spec = convert_spec.spec_from(request.spec)
         actor = _actor(request, call)
-        made = await self._planner.plan(spec)
-        options = Options(spec.priority, spec.audit_ppm, spec.skip_cache)
-        wish = Submission(made, spec.data, convert_spec.wish_of(request.spec), options, actor)
-        return api.SubmitJobResponse(job=convert.job_to(await self._coordinator.jobs.submit(wish)))
+        with self._planner.pending.hold(convert_spec.wish_of(request.spec), actor) as pending:
+            made = await self._planner.plan(spec, pending.note)
+            options = Options(spec.priority, spec.audit_ppm, spec.skip_cache)
+            submitted = await self._coordinator.jobs.submit(Submission(made, spec.data, pending.wish, options, actor))
+        return api.SubmitJobResponse(job=convert.job_to(submitted))
 
     async def get_job(self, request: Any, call: Call) -> Any:
         """Return a job."""
@@ -62,12 +63,16 @@ class LaborArrayServicer:
         return api.GetJobResponse(job=convert.job_to(await self._coordinator.jobs.get(validate.job(request.name))))
 
     async def list_jobs(self, request: Any, call: Call) -> Any:
-        """Return a page of jobs, newest first."""
+        """Return a page of jobs, newest first, and ahead of the first one those that are being planned."""
         del call
         size = validate.page_size(request.page_size)
-        found = await self._coordinator.jobs.list_jobs(validate.page_start(request.page_token), size + 1)
-        token = str(found[size - 1].job.sequence) if len(found) > size else ""
-        return api.ListJobsResponse(jobs=[convert.job_to(view) for view in found[:size]], next_page_token=token)
+        start = validate.page_start(request.page_token)
+        found = await self._coordinator.jobs.list_jobs(start, size + 1)
+        pending = [] if request.page_token else self._planner.pending.newest_first()
+        return api.ListJobsResponse(
+            jobs=[*map(convert.pending_to, pending), *map(convert.job_to, found[:size])],
+            next_page_token=str(found[size - 1].job.sequence) if len(found) > size else "",
+        )
 
     async def watch_job(self, request: Any, call: Call) -> AsyncIterator[Any]:
         """Stream the events of a job."""

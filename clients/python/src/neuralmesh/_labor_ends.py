@@ -1,4 +1,4 @@
-"""How jobs end: as errors of the client, or with figures that are recorded beside the version."""
+"""How jobs and calls about them end: as errors of the client, or with figures that are recorded beside the version."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def failure(job: pb.Job) -> NeuralMeshError | None:
         return CancelledError("JOB_ENDED", f"{job.name} was cancelled", {"job": job.name})
     kind = DataLossError if job.error.reason == "NONDETERMINISTIC" else FailedPreconditionError
     return kind(job.error.reason or "JOB_ENDED", job.error.message or f"{job.name} failed", {"job": job.name})
+
+
+def is_away(error: NeuralMeshError, address: str) -> bool:
+    """Say whether the service at an address is away: it stops, or the line to it is cut.
+
+    What the service itself cannot reach is another matter, which another call of it does not mend.
+    """
+    return error.reason == "NOT_SERVING" or error.metadata.get("address") == address
 
 
 CHECKS = {"evaluate": "evaluation", "compare": "comparison"}

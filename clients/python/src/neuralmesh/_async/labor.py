@@ -90,6 +90,7 @@ class AsyncLabor:
             progress: Called with each event of the job.
 
         Raises:
+            UnavailableError: The service cannot be reached for half a minute; it may be away for less at any time.
             FailedPreconditionError: The job failed; the message says why.
             CancelledError: Somebody cancelled it.
             FileExistsError: `out` holds something else than the results of this job.
@@ -114,7 +115,7 @@ class AsyncLabor:
         )
         if out is not None:
             check_place(out, data)
-        submitted = await self.submit_job(spec)
+        submitted = await labor_run.submit(self, spec)
         return await self.finish(submitted.name, out=out, record=record, progress=progress)
 
     async def finish(
@@ -170,7 +171,7 @@ class AsyncLabor:
         return (await self._connection.unary("GetJob", pb.GetJobResponse, request)).job
 
     def list_jobs(self) -> AsyncIterator[resources.Job]:
-        """Yield all jobs, newest first."""
+        """Yield all jobs, newest first; ahead of them those that are being planned, which have no names yet."""
         return pages(self._connection, "ListJobs", pb.ListJobsResponse, pb.ListJobsRequest(), "jobs")
 
     async def watch_job(self, job: str, *, after_event: int = 0) -> AsyncIterator[resources.JobEvent]:

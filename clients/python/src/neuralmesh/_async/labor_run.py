@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from neuralmesh import _labor_ends
 from neuralmesh._offload import offload_async, pause_async
-from neuralmesh.exceptions import DataLossError, UnavailableError
+from neuralmesh.exceptions import CancelledError, DataLossError, UnavailableError
 from neuralmesh.labor.v1 import labor_service_pb2 as pb
 from neuralmesh.labor_results import ResultFolder
 
@@ -23,6 +23,23 @@ ATTEMPTS = 30
 """Attempts that bring nothing new before a service that cannot be reached is given up."""
 
 _PAUSE_SECONDS = 1.0
+
+
+async def submit(labor: AsyncLabor, spec: resources_pb2.JobSpec) -> resources_pb2.Job:
+    """Submit a wish, again where the service is away meanwhile: the same wish is the same job.
+
+    Raises:
+        UnavailableError: The service cannot be reached for long.
+    """
+    attempts = 1
+    while True:
+        try:
+            return await labor.submit_job(spec)
+        except (UnavailableError, CancelledError) as error:
+            if attempts == ATTEMPTS or not _labor_ends.is_away(error, labor.address):
+                raise
+        attempts += 1
+        await pause_async(_PAUSE_SECONDS)
 
 
 async def follow(

@@ -92,6 +92,7 @@ class Labor:
             progress: Called with each event of the job.
 
         Raises:
+            UnavailableError: The service cannot be reached for half a minute; it may be away for less at any time.
             FailedPreconditionError: The job failed; the message says why.
             CancelledError: Somebody cancelled it.
             FileExistsError: `out` holds something else than the results of this job.
@@ -116,7 +117,7 @@ class Labor:
         )
         if out is not None:
             check_place(out, data)
-        submitted = self.submit_job(spec)
+        submitted = labor_run.submit(self, spec)
         return self.finish(submitted.name, out=out, record=record, progress=progress)
 
     def finish(
@@ -172,7 +173,7 @@ class Labor:
         return (self._connection.unary("GetJob", pb.GetJobResponse, request)).job
 
     def list_jobs(self) -> Iterator[resources.Job]:
-        """Yield all jobs, newest first."""
+        """Yield all jobs, newest first; ahead of them those that are being planned, which have no names yet."""
         return pages(self._connection, "ListJobs", pb.ListJobsResponse, pb.ListJobsRequest(), "jobs")
 
     def watch_job(self, job: str, *, after_event: int = 0) -> Iterator[resources.JobEvent]:

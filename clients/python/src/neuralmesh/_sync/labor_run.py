@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from neuralmesh import _labor_ends
 from neuralmesh._offload import offload_sync, pause_sync
-from neuralmesh.exceptions import DataLossError, UnavailableError
+from neuralmesh.exceptions import CancelledError, DataLossError, UnavailableError
 from neuralmesh.labor.v1 import labor_service_pb2 as pb
 from neuralmesh.labor_results import ResultFolder
 
@@ -25,6 +25,23 @@ ATTEMPTS = 30
 """Attempts that bring nothing new before a service that cannot be reached is given up."""
 
 _PAUSE_SECONDS = 1.0
+
+
+def submit(labor: Labor, spec: resources_pb2.JobSpec) -> resources_pb2.Job:
+    """Submit a wish, again where the service is away meanwhile: the same wish is the same job.
+
+    Raises:
+        UnavailableError: The service cannot be reached for long.
+    """
+    attempts = 1
+    while True:
+        try:
+            return labor.submit_job(spec)
+        except (UnavailableError, CancelledError) as error:
+            if attempts == ATTEMPTS or not _labor_ends.is_away(error, labor.address):
+                raise
+        attempts += 1
+        pause_sync(_PAUSE_SECONDS)
 
 
 def follow(

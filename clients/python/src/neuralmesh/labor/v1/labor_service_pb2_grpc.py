@@ -136,7 +136,8 @@ class LaborArrayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists jobs, newest first.
+        """Lists jobs, newest first. Ahead of the first page are those whose plans are being made: they end, without a name
+        and a trace, with the call that submitted them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -187,8 +187,16 @@ class JobError(_message.Message):
     message: str
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
+class PlanningProgress(_message.Message):
+    __slots__ = ("bytes", "done_bytes")
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    DONE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    bytes: int
+    done_bytes: int
+    def __init__(self, bytes: _Optional[int] = ..., done_bytes: _Optional[int] = ...) -> None: ...
+
 class Job(_message.Message):
-    __slots__ = ("name", "spec", "plan", "state", "progress", "error", "output_digest", "report", "actor", "create_time", "end_time")
+    __slots__ = ("name", "spec", "plan", "state", "progress", "error", "output_digest", "report", "actor", "create_time", "end_time", "planning")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
@@ -200,6 +208,7 @@ class Job(_message.Message):
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
+    PLANNING_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: JobSpec
     plan: PlanSummary
@@ -211,7 +220,8 @@ class Job(_message.Message):
     actor: str
     create_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., plan: _Optional[_Union[PlanSummary, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., output_digest: _Optional[str] = ..., report: _Optional[bytes] = ..., actor: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    planning: PlanningProgress
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., plan: _Optional[_Union[PlanSummary, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., progress: _Optional[_Union[JobProgress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., output_digest: _Optional[str] = ..., report: _Optional[bytes] = ..., actor: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., planning: _Optional[_Union[PlanningProgress, _Mapping]] = ...) -> None: ...
 
 class NondeterminismAlarm(_message.Message):
     __slots__ = ("action_digest", "job", "shard", "first_digest", "first_worker", "second_digest", "second_worker", "quarantined_worker", "time")
