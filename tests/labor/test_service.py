@@ -167,6 +167,17 @@ async def test_what_the_service_cannot_reach_is_said_at_once(client, spec, versi
         await labor_run.submit(client.labor, spec)
 
 
+async def test_rows_that_the_version_does_not_take_are_said_at_once(client, spec, tmp_path) -> None:
+    """Data of another width than the version takes is refused with file and shapes, planned or submitted; no job is made."""
+    np.save(tmp_path / "rows.npy", np.zeros((100, 7), np.float32))
+    for call in (client.labor.plan_job, client.labor.submit_job):
+        with pytest.raises(exceptions.FailedPreconditionError) as raised:
+            await call(spec)
+        assert raised.value.reason == "DATASET_INVALID"
+        assert raised.value.message == "'rows.npy': every row has the shape [7]; input 'input' takes [8]"
+    assert [one async for one in client.labor.list_jobs()] == []
+
+
 async def test_a_wish_that_cannot_be_planned_leaves_nothing(client, spec) -> None:
     """A wish over data that is not there is an error of its call, and is not listed after it."""
     spec.data += ".gone"
