@@ -276,6 +276,7 @@ class Coordinator:
 
     async def tick(self) -> None:
         """Look at what time has changed: leases, workers, disputes, progress, ends that could not be stored."""
+        self._lifecycle.raise_defect()
         now = self._clock()
         if self._watchdog.look(now):
             self._wake()
