@@ -201,7 +201,7 @@ async def test_a_service_removes_what_is_too_old(settings, versions, spec) -> No
     async with AsyncClient(labor=str(app.endpoint)) as client:
         await eventually(lambda: not list(content.glob("*/*")))
         assert (await client.labor.get_job(job.name)).output_digest == first.output_digest
-        with pytest.raises(exceptions.NotFoundError):
+        with pytest.raises(exceptions.NotFoundError, match=f"what {job.name} gave is not kept any more"):
             [piece async for piece in client.labor.get_job_document(job.name, api.JOB_DOCUMENT_MANIFEST)]
         again = await client.labor.submit_job(spec)
         assert (again.state, again.progress.done_shards) == (pb.JOB_STATE_RUNNING, 0)
