@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
 
+from neuralmesh import Client
+from neuralmesh.exceptions import InvalidArgumentError
 from neuralmesh.labor.v1 import resources_pb2 as pb
+from neuralmesh.labor_spec import job_spec
 from neuralmesh_server.cli import labor_narration
 from tests.cli.conftest import Commands
 from tests.cli.processes import PROGRAM
@@ -135,3 +139,74 @@ def test_workers_and_alarms(labor, ended):
     assert "no alarms" in commands.run("labor", "alarms").stdout
     assert commands.json("labor", "release", "local-1")["quarantined"] is False
     assert "was ever heard" in commands.error("labor", "release", "nobody", code=2)
+
+
+def test_a_place_that_is_taken_is_refused_before_anything_runs(labor, ended):
+    """A folder of other things, or one within the data, ends `run` and the client's `run` before a job is submitted."""
+    commands, folder = labor
+    before = commands.json("labor", "jobs")
+    assert "something else" in commands.error(
+        *("labor", "run", "served", "--service", "--data", folder / "rows.npy", "--rows-per-shard", 7),
+        *("--out", folder),
+        code=1,
+    )
+    with Client(labor=commands.env["NEURALMESH_LABOR"]) as client:
+        with pytest.raises(FileExistsError):
+            client.labor.run("served", data=folder / "rows.npy", rows_per_shard=7, out=folder)
+        with pytest.raises(InvalidArgumentError, match="within the data"):
+            client.labor.run("served", data=folder, rows_per_shard=7, out=folder / "within")
+        with pytest.raises(InvalidArgumentError, match="data: is empty"):
+            client.labor.run("served", data="", out=folder / "new")
+    assert commands.json("labor", "jobs") == before
+
+
+def test_what_ended_is_not_said_to_be_left_to_do(labor, ended):
+    """A job says how far it is and not what was ahead of it when it was planned; an empty list says so in words."""
+    commands, folder = labor
+    shown = commands.run("labor", "show", ended["name"]).stdout
+    assert "left to do" not in shown
+    assert "in the cache" not in shown
+    with started(
+        [*PROGRAM, "labor", "serve", "--listen", "127.0.0.1:0", "--data", folder / "idle"], commands.env
+    ) as one:
+        address = next(line.split()[2] for line in one.stdout if line.startswith("listening labor"))
+        assert "no jobs yet" in commands.run("labor", "jobs", "--labor", address).stdout
+        assert "no worker was ever heard" in commands.run("labor", "workers", "--labor", address).stdout
+
+
+def test_a_watch_goes_on_over_a_restart_of_the_service(suite, labor, tmp_path):
+    """`labor watch` survives that the service stops and starts again: every event once, to the end of the job."""
+    commands, folder = labor
+
+    @contextmanager
+    def serving(*flags):
+        command = [*PROGRAM, "labor", "serve", "--data", tmp_path / "labor", *flags]
+        with started(command, suite.env) as process:
+            yield next(line.split()[2] for line in process.stdout if line.startswith("listening labor"))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+    with ExitStack() as stack:
+        with serving("--listen", "127.0.0.1:0") as address:
+            with Client(registry=suite.env["NEURALMESH_REGISTRY"], labor=address, actor="test") as client:
+                job = client.labor.submit_job(job_spec("served", folder / "rows.npy", rows_per_shard=10)).name
+            command = [*PROGRAM, "labor", "watch", job, "--labor", address, "--json"]
+            watch = stack.enter_context(started(command, commands.env))
+            first = json.loads(watch.stdout.readline())
+        with serving("--listen", address, "--workers", "1"):
+            rest, errors = watch.communicate(timeout=60)
+    events = [first, *map(json.loads, rest.splitlines())]
+    assert watch.returncode == 0, errors
+    assert [event["event"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["state"] == "JOB_STATE_COMMITTED"
+
+
+@contextmanager
+def started(command, env):
+    """Give a process that runs, which ends with the block at the latest."""
+    words = list(map(str, command))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -52,7 +52,7 @@ def test_the_data_is_looked_at_again(commands, tmp_path):
     np.save(tmp_path / "data" / "a.npy", rows)
     write(over(tmp_path / "data"), tmp_path / "out")
     same = commands.run("labor", "verify", tmp_path / "out", "--data", tmp_path / "data").stdout
-    assert "the data is what the plan says: 1 files, 4 rows" in same
+    assert "the data is what the plan says: 1 file, 4 rows" in same
     rows[3, 1] = 0
     np.save(tmp_path / "data" / "a.npy", rows)
     changed = commands.run("labor", "verify", tmp_path / "out", "--data", tmp_path / "data", code=1)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from neuralmesh_server.datasets import Block, Ragged, Rejected, RowType, fit
+from neuralmesh_server.datasets.fitting import misfit
 from neuralmesh_server.errors import FailedPreconditionError
 from tests.datasets import samples
 
@@ -190,3 +191,22 @@ def test_what_fits_depends_on_the_row_alone(array: np.ndarray, dtype: str, data:
     kept = everything.inputs["x"][first - before :][: len(part.inputs["x"])]
     assert part.inputs["x"].tobytes() == kept.tobytes()
     assert part.inputs["x"].flags.c_contiguous
+
+
+@given(
+    own=st.lists(st.integers(1, 4), max_size=3).map(tuple),
+    wanted=st.lists(st.sampled_from([-1, 1, 2, 3, 4, 6, 8]), max_size=3).map(tuple),
+)
+def test_headers_tell_what_rows_will(own: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """A shape that a header tells is refused exactly where every row of it would be rejected for its shape."""
+    told = misfit({"x": own}, {"x": wanted})
+    fitted = fit(Block(3, {"x": np.ones((3, *own), np.uint8)}), {"x": RowType(np.dtype(np.uint8), wanted)})
+    assert bool(told) == (len(fitted.rejected) == 3)
+    assert misfit({"x": None}, {"x": wanted}) == misfit({"x": own}, {"x": None}) == ""
+
+
+def test_headers_tell_which_input_is_absent() -> None:
+    """A sole input stands for another sole one; otherwise names decide, and those that there are are listed."""
+    assert misfit({"": (2,)}, {"x": (2,)}) == ""
+    assert misfit({"b": (2,), "a": (2,)}, {"x": (2,)}) == "has no input 'x'; it has 'a', 'b'"
+    assert misfit({"": (2,)}, {"x": None, "y": None}) == "has no input 'x'; it has ''"

@@ -7,6 +7,7 @@ import hashlib
 
 from neuralmesh_server.errors import NotFoundError
 from neuralmesh_server.labor.plan import EXACT, FilePin, Numerics, VersionPin
+from neuralmesh_server.labor.planner import Resolved
 
 
 def sha(data: bytes) -> str:
@@ -23,7 +24,7 @@ class KnownVersions:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def resolve(self, reference: str) -> VersionPin:
+    async def resolve(self, reference: str) -> Resolved:
         """Return a version of `digits`."""
         self.asked.set()
         await self.answers.wait()
@@ -33,4 +34,5 @@ class KnownVersions:
         number = self.production if rest == "production" else int(rest)
         files = (FilePin("model.safetensors", 3, sha(b"abc")),)
         digest = sha(f"version {number}".encode())
-        return VersionPin(model, number, "liam.binary_network", digest, files, Numerics("liam/1", EXACT))
+        pin = VersionPin(model, number, "liam.binary_network", digest, files, Numerics("liam/1", EXACT))
+        return Resolved(pin, {"input": (8,)})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 
 import pytest
 
-from neuralmesh_server.errors import AbortedError, NeuralMeshError
+from neuralmesh_server.errors import AbortedError, DataLossError, NeuralMeshError
 from tests.labor.array_bench import digest, expected_output, make_card, make_plan, output_of, result_of
 
 ONE, TWO, THREE = make_card("one"), make_card("two"), make_card("three")
@@ -399,6 +401,60 @@ async def test_a_committed_job_whose_outputs_are_gone_is_made_whole(bench) -> No
     after = (await bench.view(plan)).job
     assert (after.state, after.output_digest) == ("committed", before.output_digest)
     assert bench.content.has(lost)
+
+
+@pytest.mark.parametrize(("which", "seen"), [("plan", True), ("manifest", True), ("manifest", False)])
+async def test_a_committed_job_whose_documents_are_damaged_is_made_whole(bench, which: str, seen: bool) -> None:
+    """Submitted again, a job has its plan and manifest again, whether somebody has seen the damage before or not."""
+    plan = make_plan(3)
+    await bench.submit(plan)
+    await bench.work(ONE)
+    before = (await bench.view(plan)).job
+    lost = plan.digest if which == "plan" else before.output_digest
+    with bench.content.path(lost).open("r+b") as file:
+        file.write(b"[")
+    if seen:
+        with pytest.raises(DataLossError):
+            await bench.shelf.get(lost)
+    await bench.submit(plan)
+    await bench.work(ONE)
+    after = (await bench.view(plan)).job
+    assert (after.state, after.output_digest) == ("committed", before.output_digest)
+    assert digest(await bench.shelf.get(lost)) == lost
+
+
+async def test_a_disk_that_fails_at_the_commit_fails_the_job(bench, monkeypatch) -> None:
+    """An error of the disk that is no want of room ends the job with a message; submitted again, it is committed."""
+    plan = make_plan(2)
+    await bench.submit(plan)
+
+    async def broken(data):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.shelf, "put", broken)
+        await bench.work(ONE)
+        job = (await bench.view(plan)).job
+    assert (job.state, job.problem.reason) == ("failed", "INTERNAL")
+    assert "Input/output error" in job.problem.message
+    await bench.submit(plan)
+    await bench.settle()
+    assert (await bench.view(plan)).job.output_digest == expected_output(plan)
+
+
+async def test_a_defect_at_the_commit_is_heard(bench, monkeypatch) -> None:
+    """What nobody expected at the end of a job ends the service, which says so, instead of a job that never ends."""
+    await bench.submit(make_plan(1))
+
+    async def broken(data):
+        raise ArithmeticError("no such thing")
+
+    monkeypatch.setattr(bench.shelf, "put", broken)
+    (lease,) = await bench.lease(ONE)
+    await bench.deliver(ONE, lease)
+    await bench.desk.settled()
+    with pytest.raises(ArithmeticError):
+        await bench.desk.tick()
 
 
 async def test_workers_are_listed_with_when_they_were_heard(bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neuralmesh import AsyncClient
+from neuralmesh.registry.v1 import resources_pb2 as pb
 from neuralmesh_server.errors import InvalidArgumentError, NotFoundError, NotSupportedError, UnavailableError
 from neuralmesh_server.labor.link_registry import GrpcVersions
 from neuralmesh_server.labor.plan import EXACT, Numerics
@@ -36,16 +37,36 @@ async def client(tmp_path):
 async def test_versions_are_pinned(client) -> None:
     """An alias and a number give the version with its digest, its files and the numerics of its kind."""
     versions = GrpcVersions(client, numerics)
-    pin = await versions.resolve("digits@production")
+    resolved = await versions.resolve("digits@production")
+    pin = resolved.pin
+    assert dict(resolved.inputs) == {}
     said = await client.registry.get_version("digits", 1)
     assert (pin.model, pin.version, pin.kind, pin.digest) == ("digits", 1, "liam.binary_network", said.digest)
     assert [(file.path, file.size, file.digest) for file in pin.files] == [
         (file.path, file.size_bytes, file.digest) for file in said.files
     ]
     assert pin.numerics == Numerics("liam/1", EXACT)
-    assert (await versions.resolve("digits/2")).version == 2
+    assert (await versions.resolve("digits/2")).pin.version == 2
     await client.promote("digits", 2)
-    assert (await versions.resolve("digits@production")).version == 2
+    assert (await versions.resolve("digits@production")).pin.version == 2
+
+
+async def test_what_a_version_takes_is_known(client) -> None:
+    """A version that declares its inputs is resolved with the shapes of their rows, or refused where they are no rows."""
+    versions = GrpcVersions(client, numerics)
+
+    async def declare(datatype: str, *shape: int) -> str:
+        spec = pb.TensorSpec(name="x", datatype=datatype, shape=shape)
+        signature = pb.Signature(inputs=[spec], outputs=[pb.TensorSpec(name="y", datatype="FP32", shape=[-1, 1])])
+        files = {"model": f"{datatype} {shape}".encode()}
+        made = await client.push("digits", kind="liam.binary_network", files=files, signature=signature)
+        return f"digits/{made.version}"
+
+    assert dict((await versions.resolve(await declare("FP32", -1, 8, 8))).inputs) == {"x": (8, 8)}
+    with pytest.raises(NotSupportedError, match="BYTES"):
+        await versions.resolve(await declare("BYTES", -1, 8))
+    with pytest.raises(NotSupportedError, match="first dimension"):
+        await versions.resolve(await declare("FP32", 4, 8))
 
 
 async def test_what_is_not_there_is_named(client) -> None:

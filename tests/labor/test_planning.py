@@ -1,5 +1,6 @@
 """Plans: every row once, nothing but content, and the same for everybody who makes them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -277,3 +278,62 @@ def test_a_worker_reads_what_was_planned(tmp_path: Path) -> None:
         for shard in plan.shards:
             block = reader.read(plan.files[shard.file].path, shard.first_row, shard.rows)
             assert block.digest == shard.input_digest
+
+
+WIDE = "every row has the shape [3]; input 'input' takes [2]"
+
+
+def write_wide(path: Path) -> None:
+    """Write three rows of three numbers and a label in the format that the suffix says."""
+    rows = np.arange(9, dtype=np.float32).reshape(3, 3)
+    table = pa.table({"a": rows[:, 0], "b": rows[:, 1], "c": rows[:, 2], "label": [1, 2, 3]})
+    lists = pa.table({"x": pa.FixedSizeListArray.from_arrays(rows.ravel(), 3), "label": [1, 2, 3]})
+    if path.suffix == ".npz":
+        np.savez(path, rows=rows, label=np.arange(3))
+    elif path.suffix == ".parquet":
+        pq.write_table(table, path)
+    elif path.suffix == ".arrow":
+        with pa.ipc.new_file(path, lists.schema) as file:
+            file.write_table(lists)
+    else:
+        path.write_text("a,b,c,label\n1,2,3,x\n4,5,6,y\n")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".arrow", ".csv"])
+def test_rows_of_another_width_are_found_by_the_header(tmp_path: Path, suffix: str) -> None:
+    """A file whose header says that the version takes none of its rows is named, with both shapes, before any is hashed."""
+    write_wide(tmp_path / f"wide{suffix}")
+    hashed: list[int] = []
+    spec = wish(tmp_path, columns=Columns(label="label"))
+    with pytest.raises(FailedPreconditionError) as raised:
+        planning.plan(
+            spec, [pin()], str(tmp_path), takes=[{"input": (2,)}], progress=lambda done, _total: hashed.append(done)
+        )
+    assert (raised.value.reason, raised.value.message) == ("DATASET_INVALID", f"'wide{suffix}': {WIDE}")
+    assert hashed == []
+    assert planning.plan(spec, [pin()], str(tmp_path), takes=[{"input": (3,)}]) == planning.plan(
+        spec, [pin()], str(tmp_path)
+    )
+
+
+def test_the_first_file_of_another_shape_is_named(tmp_path: Path) -> None:
+    """Of several files the first that does not fit; one without rows does no harm. Both versions of a comparison count."""
+    put(tmp_path / "a.npy", np.zeros((0, 5), np.float32))
+    put(tmp_path / "b.npy", np.zeros((4, 2), np.float32))
+    put(tmp_path / "c.npy", np.zeros((4, 3), np.float32))
+    put(tmp_path / "d.npy", np.zeros((4, 4), np.float32))
+    both = [pin(), pin(digit="b")]
+    spec = wish(tmp_path, kind=plans.COMPARE, baseline="digits/6")
+    with pytest.raises(FailedPreconditionError, match=f"^'c.npy': {re.escape(WIDE)}$"):
+        planning.plan(spec, both, str(tmp_path), takes=[{"input": (-1,)}, {"input": (2,)}])
+    with pytest.raises(FailedPreconditionError, match=r"^'b.npy': .* takes \[2,2\]$"):
+        planning.plan(spec, both, str(tmp_path), takes=[{"input": (2, 2)}, {"input": (2,)}])
+
+
+def test_rows_that_are_to_be_skipped_are_left_to_the_run(tmp_path: Path) -> None:
+    """Where bad rows are skipped, a file of another shape is planned as ever; an input that it has not got is no row."""
+    put(tmp_path / "a.npy", np.zeros((4, 3), np.float32))
+    spec = wish(tmp_path, bad_rows=plans.SKIP)
+    assert planning.plan(spec, [pin()], str(tmp_path), takes=[{"input": (2,)}]).rows == 4
+    with pytest.raises(FailedPreconditionError, match=r"^'a\.npy': has no input 'one'"):
+        planning.plan(spec, [pin()], str(tmp_path), takes=[{"one": (3,), "two": (3,)}])

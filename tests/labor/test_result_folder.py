@@ -7,7 +7,9 @@ import os
 import pathlib
 import subprocess
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from neuralmesh import exceptions, labor_results
 from neuralmesh.labor_results import ResultFolder
@@ -116,6 +118,26 @@ def test_what_stands_there_is_kept(tmp_path):
     (tmp_path / "empty").mkdir()
     write(job, tmp_path / "empty")
     assert verify(tmp_path / "empty").wrong == []
+
+
+def test_a_place_that_cannot_be_is_refused_before_a_job_runs(tmp_path):
+    """A file, a link, a folder of other things, one without a parent to be in, and one within the data are refused."""
+    data = tmp_path / "data"
+    (data / "more").mkdir(parents=True)
+    (data / "rows.npy").write_bytes(b"")
+    (tmp_path / "link").symlink_to(data)
+    for place in (data, data / "rows.npy", tmp_path / "link"):
+        with pytest.raises(FileExistsError, match="something else"):
+            labor_results.check_place(place)
+    with pytest.raises(NotADirectoryError):
+        labor_results.check_place(data / "rows.npy" / "out")
+    for place in (data / "out", data / "more" / "out", data / "more"):
+        with pytest.raises(exceptions.InvalidArgumentError, match="within the data"):
+            labor_results.check_place(place, str(data))
+    write(make(), tmp_path / "out")
+    for place in (tmp_path / "out", tmp_path / "new", data / "more", tmp_path / "a" / "b"):
+        labor_results.check_place(place, str(data / "rows.npy"))
+    labor_results.check_place(tmp_path / "new", "s3://bucket/rows")
 
 
 def test_the_same_job_mends_its_folder(tmp_path):
@@ -264,6 +286,58 @@ def test_a_plan_that_leaves_rows_out_is_wrong(tmp_path):
     manifest = canonical.encode(said)
     write(Committed(gap, manifest, job.outputs), tmp_path / "out")
     assert verify(tmp_path / "out").wrong == ["plan.json: its shards have 10 rows of b.npy, which has 20"]
+
+
+def leaves(fact, path=()):
+    """Yield the paths of all values that hold no others."""
+    children = fact.items() if isinstance(fact, dict) else enumerate(fact) if isinstance(fact, list) else ()
+    if not children:
+        yield path
+    for key, value in children:
+        yield from leaves(value, (*path, key))
+
+
+@pytest.mark.parametrize("value", [None, True, 1, "text", [], [[1]], {}])
+def test_a_plan_of_other_types_is_wrong_and_no_accident(tmp_path, value):
+    """Whatever stands in a plan where something of another type belongs: the verification says so and goes on."""
+    write(make(), tmp_path / "out")
+    sound = json.loads((tmp_path / "out" / "plan.json").read_bytes())
+    for path in leaves(sound):
+        said = json.loads(json.dumps(sound))
+        place = said
+        for key in path[:-1]:
+            place = place[key]
+        if type(place[path[-1]]) is type(value):
+            continue
+        place[path[-1]] = value
+        (tmp_path / "out" / "plan.json").write_bytes(canonical.encode(said))
+        assert any("plan.json" in text for text in verify(tmp_path / "out").wrong), path
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        *((plan.EVALUATE, column) for column in ("row", "true_label", "label", "scores")),
+        *((plan.COMPARE, column) for column in ("row", "label", "baseline_label", "scores", "baseline_scores")),
+    ],
+)
+@pytest.mark.parametrize("values", [None, [None] * 10, [{"a": 1}] * 10, [[1]] * 10, ["x"] * 10])
+def test_parts_that_no_job_writes_are_no_accident(tmp_path, kind, column, values):
+    """Parts with the digests of the manifest whose columns are missing or of other types end in a verdict."""
+    job = make(kind)
+    write(job, tmp_path / "out")
+    said = json.loads(job.manifest)
+    place = tmp_path / "out" / "part-00000.parquet"
+    table = parquet.read_table(place)
+    number = table.column_names.index(column)
+    changed = table.drop([column]) if values is None else table.set_column(number, column, pa.array(values))
+    parquet.write_table(changed, place)
+    data = place.read_bytes()
+    said["shards"][0][:2] = digest(data), len(data)
+    (tmp_path / "out" / "manifest.json").write_bytes(canonical.encode(said))
+    verdict = verify(tmp_path / "out")
+    looked_at = column.endswith("label") or (column == "row" and values is None)
+    assert not looked_at or verdict.wrong or "the report follows from the parts" not in verdict.held
 
 
 def test_a_report_of_chosen_outputs_is_not_counted_again(tmp_path):

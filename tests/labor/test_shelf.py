@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from neuralmesh_server.content_store import ContentStore
-from neuralmesh_server.errors import DataLossError, FailedPreconditionError, NotFoundError
+from neuralmesh_server.errors import DataLossError, FailedPreconditionError, NotFoundError, UnavailableError
 from neuralmesh_server.labor.shelf import Shelf
 from tests.labor.known_versions import sha
 
@@ -35,12 +35,19 @@ async def pieces(*parts):
         yield part
 
 
-async def test_a_beginning_that_a_crash_left_is_gone_on_with(shelf, content, tmp_path) -> None:
-    """Bytes and files are stored whole, whatever part of them is there already."""
-    for number, size in enumerate((1, 1_500_000)):
+@pytest.mark.parametrize("left", ["the beginning", "all of it", "something else", "more than there is"])
+async def test_what_is_left_of_an_upload_is_in_nobodys_way(shelf, content, tmp_path, left: str) -> None:
+    """Whatever a crash or a worker that lies left under a digest, the bytes of the digest are taken at once."""
+    for number in range(2):
         data = DATA + bytes([number])
-        with content.open_upload(sha(data), len(data)) as upload:
-            upload.write(data[:size])
+        bytes_left = {
+            "the beginning": data[:1_500_000],
+            "all of it": data,
+            "something else": b"something else",
+            "more than there is": data + b"and more",
+        }[left]
+        with content.open_upload(sha(data), len(bytes_left)) as upload:
+            upload.write(bytes_left)
         if number:
             path = tmp_path / "output"
             path.write_bytes(data)
@@ -49,17 +56,25 @@ async def test_a_beginning_that_a_crash_left_is_gone_on_with(shelf, content, tmp
             assert await shelf.put(data) == sha(data)
         assert await shelf.get(sha(data)) == data
         assert b"".join([piece async for piece in shelf.read(sha(data), 7)]) == data[7:]
+        assert content.committed(sha(data)) == 0
 
 
-async def test_a_wrong_beginning_is_refused_once(shelf, content) -> None:
-    """A beginning that is not of these bytes is found by the digest and removed; the next attempt succeeds."""
-    with content.open_upload(sha(DATA), len(DATA)) as upload:
-        upload.write(b"something else")
-    with pytest.raises(FailedPreconditionError):
-        await shelf.put(DATA)
-    assert not await shelf.has(sha(DATA), len(DATA))
-    await shelf.put(DATA)
-    assert await shelf.has(sha(DATA), len(DATA))
+async def test_a_worker_that_stops_in_the_middle_holds_nobody_up(content) -> None:
+    """An upload without end, as of a machine that lost its line, is cut; whoever brings the same bytes stores them."""
+    shelf = Shelf(content, piece_seconds=0.05)
+
+    async def stuck():
+        yield DATA[:100]
+        await asyncio.Event().wait()
+
+    first = asyncio.create_task(shelf.put_pieces(sha(DATA), len(DATA), stuck()))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await shelf.put_pieces(sha(DATA), len(DATA), pieces(DATA))
+    with pytest.raises(UnavailableError, match="no further bytes"):
+        await first
+    assert await shelf.get(sha(DATA)) == DATA
+    shelf.close()
 
 
 async def test_two_writers_of_one_digest_take_turns(shelf, tmp_path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -60,6 +61,29 @@ async def test_every_shard_twice_is_run_twice(tmp_path: Path) -> None:
     assert all(len(set(names)) == 2 for names in desk.by.values())
 
 
+async def test_threads_of_a_worker_do_not_share_what_is_for_one(tmp_path: Path) -> None:
+    """A worker with several threads, as Dask starts them unless told otherwise, runs every shard once and right."""
+    files = Files()
+    work = job(tmp_path, files, shard=4)
+    desk = MemoryDesk(work)
+    import distributed
+
+    async with (
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=4,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            asynchronous=True,
+        ) as there,
+        cluster(tmp_path, desk, files, address=there.scheduler_address),
+    ):
+        await desk.finished()
+    assert desk.failures == []
+    assert desk.disagreed == []
+    assert desk.output() == await digest(tmp_path, work, files, 2)
+
+
 async def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     """A worker of the cluster is ended with -9: its leases go back, and what is missing is run elsewhere."""
     files = Files()
@@ -80,3 +104,17 @@ async def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     assert name in desk.left
     assert desk.disagreed == []
     assert desk.output() == await digest(tmp_path, work, files, 2)
+
+
+async def test_a_cluster_of_ones_own_needs_no_port_of_others(tmp_path: Path) -> None:
+    """Where somebody has the port on which Dask shows itself, a cluster starts all the same, without a warning."""
+    files = Files()
+    desk = MemoryDesk(job(tmp_path, files, shard=500))
+    with contextlib.ExitStack() as stack:
+        taken = stack.enter_context(socket.socket())
+        with contextlib.suppress(OSError):  # then another cluster has it
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        async with cluster(tmp_path, desk, files, workers=1):
+            await desk.finished()
+    assert desk.failures == []

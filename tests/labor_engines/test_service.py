@@ -193,6 +193,24 @@ def test_batch_workers_end_when_there_is_nothing_left(array: Array) -> None:
         assert process.returncode == 0
 
 
+def test_batch_workers_whose_processes_do_not_start_say_so(array: Array, tmp_path: Path) -> None:
+    """`--once-idle`: where an environment ends every process that is to run shards, the worker ends with an error and status 1."""
+    broken = "import sys\nif 'neuralmesh_server.labor_engines.child' in sys.orig_argv:\n    raise SystemExit\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    with (
+        service(array, "broken") as (_, labor),
+        worker(array, labor, "broken-worker", slots=2, idle=1.0, PYTHONPATH=path) as process,
+        Client(labor=labor) as client,
+    ):
+        until(lambda: not process.running, "the worker has ended", PATIENCE)
+        assert process.returncode == 1
+        assert all(each.done_shards == 0 for each in client.labor.list_workers())
+    said = (array.folder / "broken-worker.log").read_text()
+    assert "error: no process of worker 'broken-worker' becomes ready for work: 5 in a row did not" in said
+    assert "ended with status 1" in said
+
+
 def test_a_job_that_names_bad_rows_fails_for_good(array: Array, tmp_path: Path) -> None:
     """Data of another width: the job fails and names file and row."""
     np.save(tmp_path / "rows.npy", np.zeros((100, 63), np.uint8))

@@ -34,6 +34,9 @@ def jobs(
     if json:
         rendering.print_json([as_json(job) for job in found])
         return
+    if not found:
+        rendering.print_line("no jobs yet; `neuralmesh labor run MODEL --service --data PATH --out DIR` submits one")
+        return
     rendering.print_table(
         ("job", "state", "what", "rows>", "done", "output", "submitted", "by"),
         (
@@ -60,18 +63,25 @@ def show(client: Client, *, job: Name, json: Json = False) -> None:
 
 @connected
 def watch(client: Client, *, job: Name, json: Json = False) -> None:
-    """Follow a job until it ends; exits with 1 unless it was committed. With --json, one event a line."""
-    from neuralmesh import _labor_ends  # noqa: PLC0415 - imports grpc
+    """Follow a job until it ends; exits with 1 unless it was committed. With --json, one event a line.
 
+    Where the line is cut or the service starts again, it goes on with the next event, so that each is told once.
+    """
+    from neuralmesh import _labor_ends  # noqa: PLC0415 - imports grpc
+    from neuralmesh._sync import labor_run  # noqa: PLC0415 - as above
+
+    client.labor.get_job(job)  # a service that is not there is said at once; one that was there is waited for
     with LiveProgress(shown=not json) as live:
-        for event in client.labor.watch_job(job):
+
+        def tell(event: Any) -> None:
             live(event)
             if json:
                 sys.stdout.write(json_format.dumps(rendering.as_json(event)) + "\n")
                 sys.stdout.flush()
             elif event.message:
                 rendering.print_line(event.message)
-    ended = client.labor.get_job(job)
+
+        ended = labor_run.follow(client.labor, job, tell)
     if not json:
         print_job(ended, json=False)
     failure = _labor_ends.failure(ended)
@@ -94,6 +104,7 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Write the results of a job into a folder, when it is committed."""
+    client.labor.get_job(job)  # a service that is not there is said at once; one that was there is waited for
     with LiveProgress(shown=not json) as live:
         ended = client.labor.finish(job, out=out, progress=live)
     print_result(ended, out, json=json)
@@ -105,6 +116,9 @@ def workers(client: Client, *, json: Json = False) -> None:
     found = client.labor.list_workers()
     if json:
         rendering.print_json([rendering.as_json(worker) for worker in found])
+        return
+    if not found:
+        rendering.print_line("no worker was ever heard; `neuralmesh labor worker --labor HOST:PORT` starts one")
         return
     rendering.print_table(
         ("worker", "state", "host", "slots>", "done>", "last heard", "kind"),

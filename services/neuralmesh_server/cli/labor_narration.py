@@ -26,8 +26,8 @@ def version_text(name: str) -> str:
     return f"{parts[1]}@{parts[3]}" if len(parts) == 4 else name
 
 
-def plan_facts(plan: Any) -> Iterator[tuple[str, str]]:
-    """Yield what a plan says, as names and values."""
+def plan_facts(plan: Any, *, ahead: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield what a plan says, as names and values; with `ahead`, also what of it is left to do."""
     yield "plan", plan.plan_digest
     yield "version", f"{version_text(plan.version)}, {plan.version_digest}"
     if plan.baseline:
@@ -35,8 +35,8 @@ def plan_facts(plan: Any) -> Iterator[tuple[str, str]]:
     rows = rendering.count_text(plan.rows, "row")
     yield "data", f"{rows} in {rendering.count_text(plan.files, 'file')}, {rendering.size_text(plan.bytes)}"
     yield "data set", plan.dataset_digest
-    yield "shards", f"{plan.shards:,}, of which {plan.cached_shards:,} are in the cache"
-    if plan.cost:
+    yield "shards", f"{plan.shards:,}" + (f", of which {plan.cached_shards:,} are in the cache" if ahead else "")
+    if plan.cost and ahead:
         yield "left to do", share_text(1_000_000 * (plan.cost - plan.cached_cost) // plan.cost)
     yield "computed by", plan.numerics_id
     yield "bits", LEVELS.get(plan.numerics_level, "unknown")
@@ -48,7 +48,7 @@ def job_facts(job: Any) -> Iterator[tuple[str, str]]:
     yield "state", STATES.get(job.state, "unknown")
     yield "what", f"{KINDS.get(job.spec.kind, 'unknown')} {job.spec.version} over {job.spec.data}"
     if job.HasField("plan"):
-        yield from plan_facts(job.plan)
+        yield from plan_facts(job.plan, ahead=False)  # how far it is, its progress says
     yield "progress", progress_text(job.progress)
     if job.HasField("error"):
         yield "error", f"{job.error.message} ({job.error.reason})"

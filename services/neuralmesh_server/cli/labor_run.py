@@ -51,10 +51,12 @@ def run(
     """
     from neuralmesh import Client  # noqa: PLC0415 - imports grpc, which waits for the transport
     from neuralmesh._sync import labor_run  # noqa: PLC0415 - as above
+    from neuralmesh.labor_results import check_place  # noqa: PLC0415 - as above
 
     if engine not in ENGINES or (scheduler and engine != DASK):
         wrong = f"--engine is {' or '.join(ENGINES)}, and --scheduler is dask's"
         raise InvalidArgumentError("FIELD_INVALID", wrong, field="engine")
+    check_place(out, spec.data)
     dask = (scheduler or "local") if engine == DASK else ""
     with Client(**options) as client:
         with (

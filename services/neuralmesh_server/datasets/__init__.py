@@ -4,7 +4,7 @@ It knows neither models nor jobs. The labor array plans with it, and its workers
 """
 
 from neuralmesh_server.datasets.block import Block, Ragged, Rejected
-from neuralmesh_server.datasets.fitting import Fitted, RowType, fit
+from neuralmesh_server.datasets.fitting import Fitted, RowShape, RowType, fit
 from neuralmesh_server.datasets.freezing import DataSet, FrozenData, FrozenFile, Progress
 from neuralmesh_server.datasets.reading import Reader, read
 from neuralmesh_server.datasets.roles import ColumnRoles
@@ -20,6 +20,7 @@ __all__ = [
     "Ragged",
     "Reader",
     "Rejected",
+    "RowShape",
     "RowType",
     "fit",
     "read",

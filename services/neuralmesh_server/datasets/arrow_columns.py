@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from neuralmesh_server.datasets.block import Array
+    from neuralmesh_server.datasets.fitting import RowShape
     from neuralmesh_server.datasets.roles import Roles
 
 TEXT_BYTES = 16
@@ -81,6 +82,15 @@ def check(file: str, roles: Roles, types: Mapping[str, ColumnType]) -> int | Non
         numbers.check_mark(file, mark, types[mark].dtype, shape)
     widths = [types[name].row_bytes for name in roles.columns]
     return None if None in widths else sum(filter(None, widths))
+
+
+def row_shapes(roles: Roles, types: Mapping[str, ColumnType]) -> Mapping[str, RowShape | None]:
+    """Return the shape of a row of each input; None where it differs from row to row."""
+    shapes: dict[str, RowShape | None] = {}
+    for name, columns in roles.inputs:
+        known = [shape for column in columns if (shape := types[column].row_shape) is not None]
+        shapes[name] = numbers.row_side_by_side(known) if len(known) == len(columns) else None
+    return shapes
 
 
 def block(roles: Roles, types: Mapping[str, ColumnType], table: pa.Table, bad: Mapping[int, str]) -> Block:

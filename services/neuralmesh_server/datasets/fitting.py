@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,13 +15,17 @@ from neuralmesh_server.datasets.block import Ragged, Rejected
 from neuralmesh_server.errors import FailedPreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import numpy.typing as npt
 
     from neuralmesh_server.datasets.block import Array, Block
 
     Mask = npt.NDArray[np.bool_]
+
+
+RowShape: TypeAlias = tuple[int, ...]
+"""Shape of what an input takes or has for each row, without the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +87,39 @@ def fit(block: Block, wanted: Mapping[str, RowType]) -> Fitted:
     )
 
 
+def misfit(held: Mapping[str, RowShape | None], wanted: Mapping[str, RowShape | None]) -> str:
+    """Return why no row of a file fits, as far as its header tells; nothing where rows may fit.
+
+    Args:
+        held: The shape of a row of each input of the file; None where it differs from row to row.
+        wanted: The shape of a row of each input that is to be given, -1 for any size; None for whatever it is.
+    """
+    for name, shape in wanted.items():
+        source = _source(held, name, sole=len(wanted) == 1)
+        if source is None:
+            return _absent(held, name)
+        own = held[source]
+        if own is not None and shape is not None and _row_shape(own, shape) is None:
+            return f"every row has the shape {_shown(own)}; input {name!r} takes {_shown(shape)}"
+    return ""
+
+
 def _matching(block: Block, name: str, *, sole: bool) -> Array | Ragged:
-    if name in block.inputs:
-        return block.inputs[name]
-    if sole and len(block.inputs) == 1:
-        return next(iter(block.inputs.values()))
-    has = ", ".join(repr(other) for other in sorted(block.inputs))
-    raise FailedPreconditionError("DATASET_INVALID", f"the data has no input {name!r}; it has {has}", input=name)
+    source = _source(block.inputs, name, sole=sole)
+    if source is None:
+        raise FailedPreconditionError("DATASET_INVALID", f"the data {_absent(block.inputs, name)}", input=name)
+    return block.inputs[source]
+
+
+def _source(inputs: Collection[str], name: str, *, sole: bool) -> str | None:
+    """Return which of the inputs of a file is taken for an input."""
+    if name in inputs:
+        return name
+    return next(iter(inputs)) if sole and len(inputs) == 1 else None
+
+
+def _absent(inputs: Collection[str], name: str) -> str:
+    return f"has no input {name!r}; it has {', '.join(repr(other) for other in sorted(inputs))}"
 
 
 def _fitted(name: str, array: Array | Ragged, row_type: RowType) -> tuple[Array, dict[int, str]]:
@@ -122,9 +152,14 @@ def _fitted_ragged(name: str, array: Ragged, row_type: RowType) -> tuple[Array, 
 
 def _shaped(array: Array, shape: tuple[int, ...]) -> Array | None:
     """Return the array with rows of a shape, or None."""
-    own = array.shape[1:]
+    found = _row_shape(array.shape[1:], shape)
+    return None if found is None else array.reshape(len(array), *found)
+
+
+def _row_shape(own: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape that rows of their own one are given where another is wanted, or None where they do not fit."""
     if len(own) == len(shape) and all(want in (-1, have) for have, want in zip(own, shape, strict=True)):
-        return array
+        return own
     flat = len(own) == 1 or len(shape) == 1 or not own or not shape
     if not flat or shape.count(-1) > 1:
         return None
@@ -132,7 +167,7 @@ def _shaped(array: Array, shape: tuple[int, ...]) -> Array | None:
     values = math.prod(own)
     if (values != fixed) if -1 not in shape else (fixed == 0 or values % fixed):
         return None
-    return array.reshape(len(array), *(values // fixed if size < 0 else size for size in shape))
+    return tuple(values // fixed if size < 0 else size for size in shape)
 
 
 def _cast(array: Array, dtype: np.dtype[Any]) -> tuple[Array, Mask | None]:

@@ -97,6 +97,7 @@ class _TableSelection:
             name: arrow_columns.column_type(file, name, groups.schema.field(name).type) for name in chosen.columns
         }
         self.row_bytes = arrow_columns.check(file, chosen, self._types)
+        self.row_shapes = arrow_columns.row_shapes(chosen, self._types)
         self._ends = np.cumsum(groups.rows)
         self._last: tuple[int, pa.Table] | None = None
 

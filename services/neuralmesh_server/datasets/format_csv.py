@@ -75,6 +75,7 @@ class _CsvSelection:
         number, text = ColumnType(np.dtype(np.float64), ()), ColumnType(np.dtype("U"), ())
         self._holds = {name: number if name in inputs else text for name in chosen.columns}
         self.row_bytes = arrow_columns.check(file.name, chosen, self._holds)
+        self.row_shapes = arrow_columns.row_shapes(chosen, self._holds)
 
     def read(self, first_row: int, rows: int) -> Block:
         tables: list[pa.Table] = []

@@ -14,8 +14,11 @@ from neuralmesh_server.datasets.block import Block
 from neuralmesh_server.datasets.refusals import dataset_invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from neuralmesh_server.datasets.block import Array
     from neuralmesh_server.datasets.data_file import DataFile, Source
+    from neuralmesh_server.datasets.fitting import RowShape
     from neuralmesh_server.datasets.roles import ColumnRoles
     from neuralmesh_server.errors import FailedPreconditionError
 
@@ -157,6 +160,7 @@ class _NpySelection:
     def __init__(self, array: StoredArray) -> None:
         self._array = array
         self.row_bytes: int | None = array.row_bytes
+        self.row_shapes: Mapping[str, RowShape | None] = {"": array.row_shape}
 
     def read(self, first_row: int, rows: int) -> Block:
         return Block(rows, {"": self._array.read(first_row, rows)})

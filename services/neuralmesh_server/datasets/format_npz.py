@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from neuralmesh_server.datasets.data_file import Bytes, DataFile
+    from neuralmesh_server.datasets.fitting import RowShape
     from neuralmesh_server.datasets.roles import ColumnRoles, Roles
     from neuralmesh_server.errors import FailedPreconditionError
 
@@ -138,6 +139,9 @@ class _NpzSelection:
         for mark in filter(None, (chosen.label, chosen.id)):
             numbers.check_mark(file, mark, arrays[mark].dtype, arrays[mark].row_shape)
         self.row_bytes: int | None = sum(arrays[name].row_bytes for name in chosen.columns)
+        self.row_shapes: Mapping[str, RowShape | None] = {
+            name: numbers.row_side_by_side([arrays[part].row_shape for part in parts]) for name, parts in chosen.inputs
+        }
 
     def read(self, first_row: int, rows: int) -> Block:
         arrays = {name: self._arrays[name].read(first_row, rows) for name in self._roles.columns}

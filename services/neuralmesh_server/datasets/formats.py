@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from neuralmesh_server.datasets.block import Block
     from neuralmesh_server.datasets.data_file import DataFile
+    from neuralmesh_server.datasets.fitting import RowShape
     from neuralmesh_server.datasets.roles import ColumnRoles
 
 
@@ -22,9 +23,11 @@ class Selection(Protocol):
 
     Attributes:
         row_bytes: Bytes of a row, where all rows have as many; else None.
+        row_shapes: The shape of a row of each input, by its name; None where it differs from row to row.
     """
 
     row_bytes: int | None
+    row_shapes: Mapping[str, RowShape | None]
 
     def read(self, first_row: int, rows: int) -> Block:
         """Return a range of rows that lies within the file; raises DATASET_INVALID."""

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from neuralmesh_server.datasets.block import InputHasher
+from neuralmesh_server.datasets.fitting import misfit
 from neuralmesh_server.datasets.formats import open_file
-from neuralmesh_server.datasets.refusals import data_invalid, dataset_changed
+from neuralmesh_server.datasets.refusals import data_invalid, dataset_changed, dataset_invalid
 from neuralmesh_server.datasets.roots import open_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from neuralmesh_server.datasets.data_file import DataFile, FileState
+    from neuralmesh_server.datasets.fitting import RowShape
     from neuralmesh_server.datasets.roles import ColumnRoles
     from neuralmesh_server.errors import FailedPreconditionError
 
@@ -88,6 +90,8 @@ class DataSet:
     Args:
         root: Folder, file or s3:// address of the data.
         columns: What its columns are; `labor.plan.Columns` is of this shape.
+        takes: For each of those who will be given the rows, the shape of a row that it takes for each of its inputs: -1
+            for any size, None for whatever it is.
         threads: How many threads read and hash; 0 for one per processor.
         progress: Is told how far it is.
 
@@ -96,11 +100,20 @@ class DataSet:
 
     Raises:
         FailedPreconditionError: DATASET_INVALID where there is no data, or a file is not what its suffix says or lacks
-            a column. Of several such files the first one is named.
+            a column, or has rows that somebody can take none of. Of several such files the first one is named.
     """
 
-    def __init__(self, root: str, columns: ColumnRoles, *, threads: int = 0, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        columns: ColumnRoles,
+        *,
+        takes: Sequence[Mapping[str, RowShape | None]] = (),
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
         self._columns = columns
+        self._takes = takes
         self._threads = threads or os.cpu_count() or 1
         self._root = open_root(root)
         paths = self._root.paths()
@@ -143,7 +156,12 @@ class DataSet:
             with self._root.open(path) as file:
                 structure = open_file(file)
                 rows = structure.rows
-                row_bytes = structure.select(self._columns).row_bytes or -(-file.size // max(rows, 1))
+                selection = structure.select(self._columns)
+                for wanted in self._takes if rows else ():
+                    why = misfit(selection.row_shapes, wanted)
+                    if why:
+                        raise dataset_invalid(path, why)
+                row_bytes = selection.row_bytes or -(-file.size // max(rows, 1))
                 found.append(SurveyedFile(path, file.size, rows, row_bytes, structure.sequential, file.state))
         return found
 

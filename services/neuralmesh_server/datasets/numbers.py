@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,11 @@ def side_by_side(arrays: Sequence[Array]) -> Array:
     if len(arrays) == 1:
         return arrays[0]
     return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+
+
+def row_side_by_side(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the shape of a row of what `side_by_side` makes of columns, by those of their rows."""
+    return shapes[0] if len(shapes) == 1 else (sum(math.prod(shape) for shape in shapes),)
 
 
 def _column(name: str) -> str:

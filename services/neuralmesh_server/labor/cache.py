@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from neuralmesh_server.errors import DataLossError, NotFoundError
 from neuralmesh_server.labor.records import COMMITTED, RUNNING
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class Cache:
             return job.state == RUNNING
         if job.output_digest not in await self._shelf.all_there([job.output_digest]):
             return False
-        said = json.loads(await self._shelf.get(job.output_digest))
+        try:
+            said = json.loads(await self._shelf.get(job.output_digest))
+        except (DataLossError, NotFoundError):  # damaged: set aside by this reader, or by another one a moment ago
+            return False
         outputs = {shard[0] for shard in said["shards"] if shard[0]}
         return outputs == await self._shelf.all_there(outputs)
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from neuralmesh import TlsFiles, exceptions
 from neuralmesh_server import errors, names
+from neuralmesh_server.labor.inputs import row_shape
 from neuralmesh_server.labor.plan import FilePin, Numerics, VersionPin
+from neuralmesh_server.labor.planner import Resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +43,8 @@ class GrpcVersions:
         self._registry = client.registry
         self._numerics = numerics
 
-    async def resolve(self, reference: str) -> VersionPin:
-        """Return the version that a reference means now."""
+    async def resolve(self, reference: str) -> Resolved:
+        """Return the version that a reference means now; raises NOT_SUPPORTED where it takes no rows of numbers."""
         model, at, alias = reference.partition("@")
         try:
             if at:
@@ -53,7 +55,7 @@ class GrpcVersions:
             version = await self._registry.get_version(model, number)
         except exceptions.NeuralMeshError as error:
             raise _own(error) from error
-        return VersionPin(
+        pin = VersionPin(
             model=model,
             version=int(number),
             kind=version.kind,
@@ -61,6 +63,8 @@ class GrpcVersions:
             files=tuple(FilePin(file.path, file.size_bytes, file.digest) for file in version.files),
             numerics=self._numerics(version.kind),
         )
+        inputs = version.signature.inputs
+        return Resolved(pin, {one.name: row_shape(one.name, one.datatype, tuple(one.shape)) for one in inputs})
 
 
 def client_options(settings: LaborSettings) -> dict[str, Any]:

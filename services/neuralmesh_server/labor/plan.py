@@ -253,12 +253,39 @@ def parse(data: bytes) -> Plan:
             rows_per_shard=said["rows_per_shard"],
             shards=tuple(Shard(*entry) for entry in said["shards"]),
         )
+        _check(plan)
         same = plan.canonical == data
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"these are not the bytes of a plan: {error!r}") from error
     if not same:
         raise ValueError("these are not the canonical bytes of a plan")
     return plan
+
+
+def _check(plan: Plan) -> None:
+    """Raise TypeError where something of a plan that was read is of another type than it should be."""
+    made = plan.recipe
+    columns = made.columns
+    _typed(int, plan.rows_per_shard, made.micro_batch)
+    _typed(str, made.kind, made.format, made.writer, made.bad_rows, columns.label, columns.id, *made.outputs)
+    for name, parts in columns.inputs:
+        _typed(str, name, *parts)
+    for pin in made.versions:
+        _typed(int, pin.version, *(file.size for file in pin.files))
+        _typed(str, pin.model, pin.kind, pin.digest, pin.numerics.id, pin.numerics.level)
+        _typed(str, *(text for file in pin.files for text in (file.path, file.digest)))
+    for file in plan.files:
+        _typed(str, file.path, file.digest)
+        _typed(int, file.size, file.rows)
+    for shard in plan.shards:
+        _typed(int, shard.file, shard.first_row, shard.rows, shard.cost)
+        _typed(str, shard.input_digest)
+
+
+def _typed(kind: type, *values: object) -> None:
+    for value in values:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r} stands where a {kind.__name__} belongs")
 
 
 def _version_pin(said: dict[str, Any]) -> VersionPin:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from neuralmesh_server.labor import explain, planning
@@ -15,9 +15,9 @@ from neuralmesh_server.labor.pending import Pending
 from neuralmesh_server.labor.plan import COMPARE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from neuralmesh_server.datasets import Progress
+    from neuralmesh_server.datasets import Progress, RowShape
     from neuralmesh_server.labor.explain import CachedAction, Miss
     from neuralmesh_server.labor.plan import Plan, VersionPin
     from neuralmesh_server.labor.spec import JobSpec
@@ -35,8 +35,21 @@ NEAREST = 10_000
 class Versions(Protocol):
     """What knows versions."""
 
-    async def resolve(self, reference: str) -> VersionPin:
+    async def resolve(self, reference: str) -> Resolved:
         """Return the version that `model@alias` or `model/version` means now; raises NeuralMeshError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A version as it was resolved.
+
+    Attributes:
+        pin: What plans say of it.
+        inputs: The shape of a row of each input, -1 for any size; empty where the version does not declare its inputs.
+    """
+
+    pin: VersionPin
+    inputs: Mapping[str, RowShape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +104,17 @@ class Planner:
         return await asyncio.shield(making.task)
 
     async def _plan(self, spec: JobSpec, listeners: Sequence[Progress]) -> Plan:
-        versions = [await self._versions.resolve(spec.version)]
+        found = [await self._versions.resolve(spec.version)]
         if spec.kind == COMPARE:
-            versions.append(await self._versions.resolve(spec.baseline))
+            found.append(await self._versions.resolve(spec.baseline))
+        versions, takes = [one.pin for one in found], [one.inputs for one in found]
 
         def note(done: int, total: int) -> None:
             for listener in tuple(listeners):
                 listener(done, total)
 
         def make() -> Plan:
-            made = planning.plan(spec, versions, spec.data, progress=note)
+            made = planning.plan(spec, versions, spec.data, takes=takes, progress=note)
             made.digest  # noqa: B018 - computed on this thread, and kept
             return made
 

@@ -17,9 +17,9 @@ from neuralmesh_server.labor.plan import Columns, DataFile, Plan, Recipe, Shard
 from neuralmesh_server.writers import writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from neuralmesh_server.datasets import DataSet, FrozenData, Progress
+    from neuralmesh_server.datasets import DataSet, FrozenData, Progress, RowShape
     from neuralmesh_server.labor.plan import VersionPin
     from neuralmesh_server.labor.spec import JobSpec
 
@@ -41,7 +41,13 @@ MICRO_BATCH = 64
 
 
 def plan(
-    spec: JobSpec, versions: Sequence[VersionPin], root: str, *, threads: int = 0, progress: Progress | None = None
+    spec: JobSpec,
+    versions: Sequence[VersionPin],
+    root: str,
+    *,
+    takes: Sequence[Mapping[str, RowShape]] = (),
+    threads: int = 0,
+    progress: Progress | None = None,
 ) -> Plan:
     """Return the plan of a wish; blocks while it reads and hashes all of the data.
 
@@ -49,6 +55,9 @@ def plan(
         spec: The wish.
         versions: Its version, resolved, and for a comparison the one to compare with behind it.
         root: Where the data is: mostly `spec.data`.
+        takes: For each version, the shape of a row of its inputs, -1 for any size; empty where that is not known. A
+            file whose header tells that no row of it fits is refused, unless such rows are to be skipped: then the run
+            lists them.
         threads: How many threads read and hash; 0 for one per processor.
         progress: Is told the bytes that are done and all bytes, from any thread but never from two at once. An error
             that it raises ends the planning, and is raised here.
@@ -63,7 +72,9 @@ def plan(
     if len(versions) != wanted:
         raise ValueError(f"a job of kind {spec.kind!r} has {wanted} versions; {len(versions)} are given")
     recipe = recipe_of(spec, versions)
-    data = datasets.DataSet(root, recipe.columns, threads=threads, progress=progress)
+    skip = spec.bad_rows == plans.SKIP
+    taken = [{name: None if skip else shape for name, shape in inputs.items()} for inputs in takes]
+    data = datasets.DataSet(root, recipe.columns, takes=taken, threads=threads, progress=progress)
     rows = _rows_per_shard(spec, data)
     frozen = data.freeze(rows)
     return Plan(

@@ -44,6 +44,9 @@ def report(recipe: Recipe, parts: Iterable[Path]) -> Fact:
     counted: list[Fact] = []
     for path in parts:
         columns = read(path)
+        missing = _needed(recipe.kind) - columns.keys()
+        if missing:
+            raise ValueError(f"{path.name} has no column {min(missing)!r}")
         tally = _evaluation(columns) if recipe.kind == plan.EVALUATE else _comparison(columns)
         if tally is None:
             return None
@@ -70,10 +73,15 @@ def read(path: Path) -> Columns:
     return {name: _array(pa, table.column(name)) for name in table.column_names}
 
 
+def _needed(kind: str) -> set[str]:
+    """Return the columns that every file of a job of some kind has."""
+    return {"row", "true_label"} if kind == plan.EVALUATE else {"row"}
+
+
 def _evaluation(columns: Columns) -> Fact:
     outputs = {name: values for name, values in columns.items() if name not in BESIDE}
     label = _label(outputs)
-    if label is None or "true_label" not in columns:
+    if label is None:
         return None
     probabilities = [
         values for values in outputs.values() if values.dtype.kind == "f" and values.ndim == 2 and values.shape[1] != 1

@@ -63,7 +63,9 @@ def verify(
         wrong = data(plan)
         verdict.wrong += wrong
         if not wrong:
-            verdict.held.append(f"the data is what the plan says: {len(plan.files)} files, {plan.rows} rows")
+            verdict.held.append(
+                f"the data is what the plan says: {_count(len(plan.files), 'file')}, {_count(plan.rows, 'row')}"
+            )
     return verdict
 
 
@@ -90,7 +92,7 @@ def _plan(folder: Path, verdict: Verdict) -> Plan | None:
         "shards": len(plan.shards),
         "actions": f"sha256:{actions}",
     }
-    verdict.held.append(f"plan.json is canonical: plan {plan.digest}, {len(plan.shards)} actions")
+    verdict.held.append(f"plan.json is canonical: plan {plan.digest}, {_count(len(plan.shards), 'action')}")
     return plan
 
 
@@ -197,7 +199,7 @@ def _files(folder: Path, expected: list[Any], verdict: Verdict) -> bool:
     sound = len(verdict.wrong) == before
     if sound:
         size = sum(part.size for part in expected)
-        verdict.held.append(f"{len(expected)} parts have their digests, {size} bytes")
+        verdict.held.append(f"{_count(len(expected), 'part')}, {_count(size, 'byte')}: each has its digest")
     return sound
 
 
@@ -217,7 +219,7 @@ def _report(folder: Path, plan: Plan, manifest: Any, parts: list[Path] | None, v
         return
     try:
         counted = recount.report(plan.recipe, parts)
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:  # a column of another type than any job writes is both at times
         verdict.wrong.append(f"the parts cannot be read: {error}")
         return
     if counted is None:
@@ -238,6 +240,10 @@ def _first_difference(said: Any, counted: Any, path: str = "") -> str:
             if one != other:
                 return _first_difference(one, other, f"{path}[{index}]")
     return f"{path} is {said!r}, the parts give {counted!r}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _digest(path: Path) -> tuple[int, str]:

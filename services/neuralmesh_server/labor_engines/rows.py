@@ -18,6 +18,7 @@ from neuralmesh_server import datasets
 from neuralmesh_server.datasets import Rejected, RowType
 from neuralmesh_server.errors import InternalError, InvalidArgumentError, NotSupportedError
 from neuralmesh_server.inference.tensors import DTYPES
+from neuralmesh_server.labor.inputs import row_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -200,13 +201,8 @@ class _Gathered:
 
 
 def _row_type(spec: TensorSpec) -> RowType:
-    if not spec.batched:
-        why = f"input {spec.name!r} has the shape {list(spec.shape)}; jobs run versions whose first dimension is free"
-        raise NotSupportedError("NOT_SUPPORTED", why, input=spec.name)
-    if spec.datatype in ("BYTES", "BF16"):
-        why = f"input {spec.name!r} is {spec.datatype}; jobs run versions that take numbers as NumPy has them"
-        raise NotSupportedError("NOT_SUPPORTED", why, input=spec.name)
-    return RowType(DTYPES[spec.datatype], spec.shape[1:])
+    shape = row_shape(spec.name, spec.datatype, spec.shape)
+    return RowType(DTYPES[spec.datatype], shape)
 
 
 def _as_read(block: Block, wanted: Mapping[str, RowType]) -> dict[str, NDArray[Any]] | None:

@@ -51,6 +51,10 @@ QUARANTINE_SECONDS = 30.0
 JOBS_KEPT = 8
 
 
+class StartError(Exception):
+    """The processes of a worker end before they are ready for anything, one after the other."""
+
+
 class Process(Protocol):
     """What runs shards, one after the other; see `messages` for what is said.
 
@@ -91,6 +95,7 @@ class Seat:
         shards: What it has, oldest first, by token.
         jobs: Jobs that it knows.
         done: Shards that it has run or failed in order.
+        stillborn: Processes in a row, up to the last one, that did not become ready.
     """
 
     number: int
@@ -98,6 +103,7 @@ class Seat:
     shards: dict[int, Held] = field(default_factory=dict)
     jobs: set[str] = field(default_factory=set)
     done: int = 0
+    stillborn: int = 0
 
 
 class Station:
@@ -109,7 +115,8 @@ class Station:
         versions: Where files of versions are.
         results: Folder that processes leave files of results in.
         start: Starts a process; raises OSError.
-        idle_seconds: Without work for this long, `run` returns; None for never.
+        idle_seconds: Without work for this long, `run` returns; None for never. Such a worker does not wait either for
+            what keeps its processes from starting to be mended.
 
     Attributes:
         crashing: Why processes die before they have done anything; empty while they do not.
@@ -149,7 +156,11 @@ class Station:
         return [seat.process.pid for seat in self._seats if seat.process is not None]
 
     async def run(self) -> None:
-        """Work until cancelled, or until there was nothing to do for long enough."""
+        """Work until cancelled, or until there was nothing to do for long enough.
+
+        Raises:
+            StartError: It is to end without work, and none of its processes becomes ready to do any.
+        """
         rest = [asyncio.create_task(self._sit(seat)) for seat in self._seats]
         rest.append(asyncio.create_task(self._renew()))
         lease = asyncio.create_task(self._lease())
@@ -286,6 +297,7 @@ class Station:
         failures = 0
         while True:
             seat.done = 0
+            seat.stillborn += 1
             how = await self._process(seat)
             failures = 0 if seat.done else failures + 1
             log.warning("labor_process_ended", worker=self.card.name, seat=seat.number, how=how)
@@ -295,6 +307,11 @@ class Station:
                 log.error("labor_process_crashes", worker=self.card.name, seat=seat.number, times=failures, how=how)
                 if not self.pids:
                     await self._abandon()
+            if self._idle_seconds is not None and all(seat.stillborn >= CRASHES for seat in self._seats):
+                raise StartError(
+                    f"no process of worker {self.card.name!r} becomes ready for work: {CRASHES} in a row did not, the"
+                    f" last one {how}"
+                )
             if failures > 1:
                 await asyncio.sleep(min(FIRST_PAUSE_SECONDS * 2**failures, LONGEST_PAUSE_SECONDS))
 
@@ -308,6 +325,7 @@ class Station:
             while (message := await process.receive()) is not None:
                 if "ready" in message:
                     seat.process = process
+                    seat.stillborn = 0
                 elif "done" in message:
                     said = message["done"]
                     self._finished(seat, said["token"])

@@ -40,6 +40,7 @@ def work(options: Mapping[str, Any], *, name: str, slots: int, folder: Path, idl
 
     Raises:
         neuralmesh_server.settings.SettingsError: Another worker of this name uses the folder.
+        neuralmesh_server.labor_engines.station.StartError: With `idle_seconds`: its processes do not start.
     """
     uvloop.run(_work(options, name, slots, folder, idle_seconds))
 

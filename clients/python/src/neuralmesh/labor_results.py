@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuralmesh.exceptions import DataLossError
+from neuralmesh.exceptions import DataLossError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +76,7 @@ class ResultFolder:
         self._building: Path | None = None
         self._by_digest: dict[str, Path] = {}
         if self.path.is_symlink() or (self.path.exists() and not self._replaceable()):
-            raise FileExistsError(
-                errno.EEXIST, "exists and holds something else than the results of this job", str(self.path)
-            )
+            raise _taken(self.path)
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,6 +155,33 @@ class ResultFolder:
         return self._documents | {SUMS: sum_lines(sums).encode()}
 
 
+def check_place(path: Path | str, data: Path | str = "") -> None:
+    """Refuse a place where no folder of results can be, before a job is run for it.
+
+    Args:
+        path: Where the folder is to be.
+        data: The data of the job, as far as it is on this machine.
+
+    Raises:
+        FileExistsError: There is something else.
+        NotADirectoryError: What should hold the folder is a file.
+        PermissionError: What should hold the folder may not be written to.
+        InvalidArgumentError: FIELD_INVALID, it is within the data, of which results would be a part from then on.
+    """
+    path = Path(path)
+    taken = path.is_symlink() or path.exists()
+    if taken and (path.is_symlink() or not path.is_dir() or (any(path.iterdir()) and not (path / PLAN).is_file())):
+        raise _taken(path)
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(parent))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(parent))
+    if data and "://" not in str(data) and path.resolve().is_relative_to(Path(data).resolve()):
+        why = f"out: {path} is within the data {data}, of which the results would be a part from then on"
+        raise InvalidArgumentError("FIELD_INVALID", why, {"field": "out"})
+
+
 def parts(plan: Any, manifest: Any) -> Iterator[Part]:
     """Yield the files of the shards that keep one, from the documents as JSON."""
     suffix = SUFFIXES[plan["recipe"]["format"]]
@@ -188,8 +213,8 @@ def readme(plan: Any, manifest: Any, output_digest: str) -> str:
             for role, one in zip(roles, versions, strict=False)
         ),
         *(f"computed by: {one['numerics'][0]} ({one['numerics'][1]})" for one in versions[:1]),
-        f"data: {len(plan['files'])} files, {sum(file[3] for file in plan['files'])} rows",
-        f"shards: {len(plan['shards'])} of at most {plan['rows_per_shard']} rows",
+        f"data: {_count(len(plan['files']), 'file')}, {_count(sum(file[3] for file in plan['files']), 'row')}",
+        f"shards: {len(plan['shards'])} of at most {_count(plan['rows_per_shard'], 'row')}",
         f"rows with a result: {manifest['rows']}",
         f"rows skipped: {sum(rows for shard in manifest['shards'] for _, rows, _ in shard[3])}",
         f"plan digest: {manifest['plan']}",
@@ -208,6 +233,10 @@ def readme(plan: Any, manifest: Any, output_digest: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def canonical(fact: Any) -> bytes:
@@ -244,6 +273,11 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _taken(path: Path) -> FileExistsError:
+    why = "exists and holds something else than the results of this job"
+    return FileExistsError(errno.EEXIST, why, str(path))
 
 
 def _mismatch(what: str, expected: str, actual: str) -> DataLossError:

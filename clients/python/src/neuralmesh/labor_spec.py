@@ -102,6 +102,8 @@ def reference(text: str) -> str:
 def _address(data: str | Path) -> str:
     """Return data as whoever runs the job finds it: local paths in full."""
     text = str(data)
+    if not text:
+        raise _invalid("data", "is empty")
     return text if "://" in text else str(Path(text).resolve())
 
 

@@ -9,6 +9,7 @@ from neuralmesh._async import labor_run
 from neuralmesh._async.pages import pages
 from neuralmesh._resource import job_name
 from neuralmesh.labor.v1 import labor_service_pb2 as pb
+from neuralmesh.labor_results import check_place
 from neuralmesh.labor_spec import job_spec
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class AsyncLabor:
             FailedPreconditionError: The job failed; the message says why.
             CancelledError: Somebody cancelled it.
             FileExistsError: `out` holds something else than the results of this job.
+            OSError: `out` cannot be there; this is known before anything runs, as far as it can be.
         """
         spec = job_spec(
             version,
@@ -111,6 +113,8 @@ class AsyncLabor:
             priority=priority,
             skip_cache=skip_cache,
         )
+        if out is not None:
+            check_place(out, data)
         submitted = await labor_run.submit(self, spec)
         return await self.finish(submitted.name, out=out, record=record, progress=progress)
 

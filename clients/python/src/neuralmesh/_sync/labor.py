@@ -11,6 +11,7 @@ from neuralmesh._resource import job_name
 from neuralmesh._sync import labor_run
 from neuralmesh._sync.pages import pages
 from neuralmesh.labor.v1 import labor_service_pb2 as pb
+from neuralmesh.labor_results import check_place
 from neuralmesh.labor_spec import job_spec
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Labor:
             FailedPreconditionError: The job failed; the message says why.
             CancelledError: Somebody cancelled it.
             FileExistsError: `out` holds something else than the results of this job.
+            OSError: `out` cannot be there; this is known before anything runs, as far as it can be.
         """
         spec = job_spec(
             version,
@@ -113,6 +115,8 @@ class Labor:
             priority=priority,
             skip_cache=skip_cache,
         )
+        if out is not None:
+            check_place(out, data)
         submitted = labor_run.submit(self, spec)
         return self.finish(submitted.name, out=out, record=record, progress=progress)
 
