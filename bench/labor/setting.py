@@ -121,6 +121,11 @@ class LaborSetting(Setting):
         self._numbers += 1
         return self.spec(self.data, SHARD_ROWS - 64 * self._numbers)
 
+    def bare(self, spec: pb.JobSpec, processes: int) -> float:
+        """Return the seconds of a bare loop in so many processes over the shards of a job."""
+        arguments = [str(self.data), str(self.models.packed), str(spec.rows_per_shard), str(processes)]
+        return float(measured("bare", arguments))
+
     def array(self, engine: str, workers: int) -> Array:
         """Start a labor service with so many workers of an engine; they are ready when it returns."""
         folder = self.fresh_folder("labor")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.figures import least, median, ratio, shown, turned
 from bench.labor.duration import Duration, rate
-from bench.labor.setting import EMBEDDED, measured
+from bench.labor.setting import EMBEDDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,10 @@ class BareLoop:
     def pair(self, number: int) -> list[Duration]:
         """Run both over shards of one size that nobody ran before."""
         spec = self._setting.fresh_spec()
-        sides: list[Callable[[], Duration]] = [lambda: self._array.run(ARRAY, spec), lambda: self._bare(spec)]
+        sides: list[Callable[[], Duration]] = [
+            lambda: self._array.run(ARRAY, spec),
+            lambda: Duration(BARE, self._setting.bare(spec, 2), 1, 1),
+        ]
         found = {sample.side: sample for sample in (side() for side in turned(sides, number))}
         bare = found[BARE]
         return [found[ARRAY], Duration(BARE, bare.seconds, found[ARRAY].rows, found[ARRAY].shards)]
@@ -49,8 +52,3 @@ class BareLoop:
             shown("rows a second", median(rounds, ARRAY, rate)),
             shown("planning it, in seconds", median(rounds, ARRAY, lambda one: one.planning), "s"),
         ]
-
-    def _bare(self, spec: object) -> Duration:
-        model = self._setting.models.packed
-        arguments = [str(self._setting.data), str(model), str(spec.rows_per_shard), "2"]  # type: ignore[attr-defined]
-        return Duration(BARE, float(measured("bare", arguments)), 1, 1)

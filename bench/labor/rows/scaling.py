@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.figures import least, ratio, turned
+from bench.figures import least, ratio, shown, turned
 from bench.labor.duration import Duration, rate
 from bench.labor.setting import DASK, EMBEDDED, OWN
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.labor.setting import LaborSetting
 
 ONE, TWO = "one worker", "two workers"
+BARE_ONE, BARE_TWO = "a bare loop in one process", "a bare loop in two processes"
 
 
 class _Scaling:
@@ -44,11 +45,27 @@ class _Scaling:
 
 
 class OnEmbedded(_Scaling):
-    """1.8."""
+    """1.8; and what the machine itself gives a loop that does nothing else."""
 
     name = "embedded"
     measure = "two against one: processes of the service"
     engine, target = EMBEDDED, 1.8
+
+    def pair(self, number: int) -> list[Duration]:
+        """Run one job with each, and the bare loop over shards of the same size."""
+        spec = self._setting.fresh_spec()
+        loops = {
+            side: self._setting.bare(spec, processes)
+            for side, processes in turned([(BARE_ONE, 1), (BARE_TWO, 2)], number)
+        }
+        arrays = super().pair(number)
+        rows, shards = arrays[0].rows, arrays[0].shards
+        return [*arrays, *(Duration(side, loops[side], rows, shards) for side in (BARE_ONE, BARE_TWO))]
+
+    def verdict(self, rounds: Rounds[Duration]) -> list[Check]:
+        """Look at the ratio within each round."""
+        machine = shown("two processes of a bare loop against one", ratio(rounds, BARE_TWO, BARE_ONE, rate))
+        return [*super().verdict(rounds), machine]
 
 
 class OnOwn(_Scaling):
