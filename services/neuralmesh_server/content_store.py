@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -147,6 +148,40 @@ class ContentStore:
             raise _field("offset", why, offset=offset, digest=digest, size=size)
         end = size if length == 0 else min(size, offset + length)
         return self._read(digest, offset, end, whole=offset == 0 and end == size)
+
+    def older_than(self, before: float) -> list[str]:
+        """Return complete artifacts, oldest first, that were stored or touched before a time in seconds since 1970."""
+        found = [
+            (age, entry.name)
+            for shard in self._complete.iterdir()
+            for entry in os.scandir(shard)
+            if (age := _touched(entry)) < before
+        ]
+        return [f"sha256:{name}" for _, name in sorted(found)]
+
+    def touch(self, digest: str) -> None:
+        """Make a complete artifact as young as one that is stored now."""
+        with contextlib.suppress(FileNotFoundError):  # set aside by a reader a moment ago
+            os.utime(self._place(digest))
+
+    def remove(self, digest: str, before: float) -> bool:
+        """Remove a complete artifact unless it was stored or touched since a time; says whether it did.
+
+        Who still reads it reads on. It may be there again after a power failure.
+        """
+        place = self._place(digest)
+        with self._lock, contextlib.suppress(FileNotFoundError):
+            if place.stat().st_mtime < before:
+                place.unlink()
+                return True
+        return False
+
+    def discard_partials(self, before: float) -> None:
+        """Remove incomplete artifacts that nobody has added to since a time and nobody uploads."""
+        with self._lock:
+            for entry in os.scandir(self._partial):
+                if f"sha256:{entry.name}" not in self._uploading and _touched(entry) < before:
+                    (self._partial / entry.name).unlink(missing_ok=True)
 
     def verify(self, digest: str) -> None:
         """Read an artifact and compare its digest; raises ARTIFACT_CORRUPT, and moves the artifact away."""
@@ -328,6 +363,14 @@ def storage_error(error: OSError, digest: str) -> NeuralMeshError | OSError:
     if error.errno in STORAGE_ERRORS:
         return ResourceExhaustedError("STORAGE_FULL", f"no space is left to store artifact {digest}", digest=digest)
     return error
+
+
+def _touched(entry: os.DirEntry[str]) -> float:
+    """Return when a file was written or touched last; never, which no time is before, where it is gone."""
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:  # moved a moment ago
+        return math.inf
 
 
 def _field(field: str, why: str, **metadata: object) -> InvalidArgumentError:

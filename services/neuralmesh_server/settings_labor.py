@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 MAX_WORKERS = 256
 LEAST_LEASE_SECONDS = 1.0
+LEAST_KEEP_SECONDS = 60.0
+
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class LaborSettings:
         dask: Address of a Dask scheduler whose workers run shards, or `local` for a cluster of as many processes of
             this machine as `workers`; empty for none.
         lease_seconds: How long a lease holds without being renewed.
+        keep_seconds: How long results are kept after their job ended or was submitted last; None for ever.
     """
 
     server: ServerSettings
@@ -46,6 +52,7 @@ class LaborSettings:
     workers: int = 0
     dask: str = ""
     lease_seconds: float = 10.0
+    keep_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.workers <= MAX_WORKERS:
@@ -54,10 +61,13 @@ class LaborSettings:
             raise SettingsError(
                 f"NEURALMESH_LABOR_LEASE_SECONDS: {self.lease_seconds} is less than {LEAST_LEASE_SECONDS}"
             )
+        if self.keep_seconds is not None and self.keep_seconds < LEAST_KEEP_SECONDS:
+            raise SettingsError(f"NEURALMESH_LABOR_KEEP_RESULTS: {self.keep_seconds:g} s is less than a minute")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> LaborSettings:
-        """Read NEURALMESH_LABOR_LISTEN, _DATA, _HTTP, _WORKERS, _DASK, _LEASE_SECONDS, NEURALMESH_REGISTRY and more."""
+        """Read NEURALMESH_LABOR_LISTEN, _DATA, _HTTP, _WORKERS, _DASK, _LEASE_SECONDS, _KEEP_RESULTS and more."""
+        keep = env.get("NEURALMESH_LABOR_KEEP_RESULTS")
         http = env.get("NEURALMESH_LABOR_HTTP")
         return cls(
             server=ServerSettings.from_env(env, "NEURALMESH_LABOR", LABOR_PORT),
@@ -70,4 +80,12 @@ class LaborSettings:
             workers=int(read_number(env, "NEURALMESH_LABOR_WORKERS", 0)),
             dask=env.get("NEURALMESH_LABOR_DASK", ""),
             lease_seconds=read_number(env, "NEURALMESH_LABOR_LEASE_SECONDS", 10.0),
+            keep_seconds=_seconds("NEURALMESH_LABOR_KEEP_RESULTS", keep) if keep else None,
         )
+
+
+def _seconds(name: str, text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise SettingsError(f"{name}: {text!r} is not a duration such as 90m, 12h or 30d")
+    return float(int(match[1]) * _UNITS[match[2]])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from neuralmesh_server.labor import schedule
 from neuralmesh_server.labor.board import Board
+from neuralmesh_server.labor.schedule import Epoch
 
 COSTS = st.lists(st.integers(1, 50), min_size=1, max_size=9)
 NAMES = st.lists(st.sampled_from([f"w{number}/0" for number in range(6)]), unique=True, min_size=1).map(sorted)
@@ -99,3 +100,17 @@ def test_an_idle_worker_takes_the_largest_shard_of_the_most_loaded_slot() -> Non
     assert board.look(["a/0"]) == 0
     assert board.look(["b/0"]) == 1
     assert board.look(["c/0"]) == 1
+
+
+def test_a_shard_that_lost_its_result_before_a_restart_waits_again() -> None:
+    """An epoch that was recorded while a shard had a result says nothing of it; it is given a slot all the same."""
+    actions = actions_of(3)
+    board = Board([9, 8, 7], actions)
+    for shard in range(3):
+        board.put(shard)
+    board.restore(Epoch(1, ("a/0", "b/0"), (1,), (0,)))
+    taken = set()
+    while (shard := board.look(["a/0"])) is not None:
+        board.remove(shard)
+        taken.add(shard)
+    assert taken == {0, 1, 2}

@@ -70,6 +70,8 @@ def test_settings_come_from_the_environment() -> None:
         ("NEURALMESH_LABOR_WORKERS", "1000"),
         ("NEURALMESH_LABOR_WORKERS", "many"),
         ("NEURALMESH_LABOR_LEASE_SECONDS", "0.1"),
+        ("NEURALMESH_LABOR_KEEP_RESULTS", "long"),
+        ("NEURALMESH_LABOR_KEEP_RESULTS", "59s"),
         ("NEURALMESH_LABOR_HTTP", "nowhere"),
         ("NEURALMESH_LABOR_LISTEN", "0.0.0.0:8005"),
     ],
@@ -78,3 +80,10 @@ def test_wrong_settings_are_named(name, value) -> None:
     """A variable that cannot be used is named in the error."""
     with pytest.raises(SettingsError, match=name if value != "0.0.0.0:8005" else "without TLS"):
         LaborSettings.from_env({name: value})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("90m", 5400), ("12h", 43_200), ("30d", 2_592_000)])
+def test_how_long_results_are_kept(text, seconds) -> None:
+    """NEURALMESH_LABOR_KEEP_RESULTS is a duration; without it results are kept for ever."""
+    assert LaborSettings.from_env({}).keep_seconds is None
+    assert LaborSettings.from_env({"NEURALMESH_LABOR_KEEP_RESULTS": text}).keep_seconds == seconds

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 
+import apsw
 import numpy as np
 import pytest
 
@@ -22,6 +24,7 @@ from neuralmesh_server.labor.results import ActionResult
 from neuralmesh_server.settings import Endpoint, ServerSettings
 from neuralmesh_server.settings_labor import LaborSettings
 from tests.labor.known_versions import KnownVersions, sha
+from tests.labor_engines.setting import eventually
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
 NUMERICS = {"liam.binary_network": "liam/1"}
@@ -176,6 +179,35 @@ async def test_rows_that_the_version_does_not_take_are_said_at_once(client, spec
         assert raised.value.reason == "DATASET_INVALID"
         assert raised.value.message == "'rows.npy': every row has the shape [7]; input 'input' takes [8]"
     assert [one async for one in client.labor.list_jobs()] == []
+
+
+async def test_a_service_removes_what_is_too_old(settings, versions, spec) -> None:
+    """Started with a time for which results are kept, it removes those that are older, and computes them again if asked."""
+    app = LaborApp(settings, versions=versions)
+    await app.start()
+    async with AsyncClient(labor=str(app.endpoint)) as client:
+        job = await client.labor.submit_job(spec)
+        await work(client)
+        first, _ = await committed(client, job.name)
+    await app.stop()
+    content = settings.data / "content" / "sha256"
+    for path in content.glob("*/*"):
+        os.utime(path, (0, 0))
+    database = apsw.Connection(str(settings.data / "labor.sqlite3"))
+    database.execute("UPDATE jobs SET ended_ms = ended_ms - 61000")
+    database.close()
+    app = LaborApp(replace(settings, keep_seconds=60.0), versions=versions)
+    await app.start()
+    async with AsyncClient(labor=str(app.endpoint)) as client:
+        await eventually(lambda: not list(content.glob("*/*")))
+        assert (await client.labor.get_job(job.name)).output_digest == first.output_digest
+        with pytest.raises(exceptions.NotFoundError, match=f"what {job.name} gave is not kept any more"):
+            [piece async for piece in client.labor.get_job_document(job.name, api.JOB_DOCUMENT_MANIFEST)]
+        again = await client.labor.submit_job(spec)
+        assert (again.state, again.progress.done_shards) == (pb.JOB_STATE_RUNNING, 0)
+        await work(client)
+        assert (await committed(client, job.name))[0].output_digest == first.output_digest
+    await app.stop()
 
 
 async def test_a_wish_that_cannot_be_planned_leaves_nothing(client, spec) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -103,3 +104,17 @@ async def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     assert name in desk.left
     assert desk.disagreed == []
     assert desk.output() == await digest(tmp_path, work, files, 2)
+
+
+async def test_a_cluster_of_ones_own_needs_no_port_of_others(tmp_path: Path) -> None:
+    """Where somebody has the port on which Dask shows itself, a cluster starts all the same, without a warning."""
+    files = Files()
+    desk = MemoryDesk(job(tmp_path, files, shard=500))
+    with contextlib.ExitStack() as stack:
+        taken = stack.enter_context(socket.socket())
+        with contextlib.suppress(OSError):  # then another cluster has it
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        async with cluster(tmp_path, desk, files, workers=1):
+            await desk.finished()
+    assert desk.failures == []

@@ -39,6 +39,14 @@ def labor_serve(
             " (NEURALMESH_LABOR_DASK).",
         ),
     ] = None,
+    keep_results: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long results are kept after their job ended or was submitted last, such as 30d"
+            " (NEURALMESH_LABOR_KEEP_RESULTS); for ever by default.",
+        ),
+    ] = None,
     insecure: Insecure = False,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -54,6 +62,7 @@ def labor_serve(
             "NEURALMESH_REGISTRY": registry,
             "NEURALMESH_LABOR_WORKERS": None if workers is None else str(workers),
             "NEURALMESH_LABOR_DASK": dask,
+            "NEURALMESH_LABOR_KEEP_RESULTS": keep_results,
             "NEURALMESH_INSECURE": "1" if insecure else None,
             **tls_flags(tls_cert, tls_key, tls_ca),
         }

@@ -64,6 +64,7 @@ class LaborApp:
         check_exposure(settings.http, "NEURALMESH_LABOR_HTTP", insecure=settings.server.insecure)
         self._access = access = open_access(settings.server)
         self._engines = engines
+        self._keep_seconds = settings.keep_seconds
         self._store = SqliteStore(settings.data)
         self._shelf = Shelf(ContentStore(settings.data / "content"))
         self._client = AsyncClient(**client_options(settings))
@@ -91,8 +92,11 @@ class LaborApp:
         """Take up the jobs that ran, then serve; returns where."""
         self.failure = asyncio.get_running_loop().create_future()
         await self.coordinator.start()
-        for work in (self.coordinator.run(), *(make(self.coordinator).run() for make in self._engines)):
-            task = asyncio.create_task(work)
+        work = [self.coordinator.run(), *(make(self.coordinator).run() for make in self._engines)]
+        if self._keep_seconds is not None:
+            work.append(self.coordinator.retention.run(self._keep_seconds))
+        for each in work:
+            task = asyncio.create_task(each)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
         if self.http_endpoint is not None:

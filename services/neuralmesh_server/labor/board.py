@@ -58,6 +58,10 @@ class Board:
         for shard in epoch.pending:
             if self._waits[shard]:
                 self._enqueue(shard)
+        if self._heaps:
+            for shard in self.shards():
+                if self._home[shard] == schedule.NOWHERE:  # it had a result when the epoch began, and lost it
+                    self._enqueue(shard)
         return epoch
 
     def put(self, shard: int) -> None:

@@ -32,6 +32,7 @@ from neuralmesh_server.labor.lifecycle import Lifecycle
 from neuralmesh_server.labor.records import (
     Problem,
 )
+from neuralmesh_server.labor.retention import Retention
 from neuralmesh_server.labor.roster import Roster
 from neuralmesh_server.labor.timing import Timing
 from neuralmesh_server.labor.watchdog import Watchdog
@@ -74,6 +75,7 @@ class Coordinator:
         roster: The workers that live.
         leases: The leases that hold.
         dispatcher: What is being run.
+        retention: Removes results that no job needs any more.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Coordinator:
             clock=clock,
             wall=wall,
         )
+        self.retention = Retention(store, shelf, self._lifecycle.submitting, wall)
         self._watchdog = Watchdog(self.dispatcher, self.leases, self.roster, self._timing)
         self.workers = Workers(store, self.roster, wake=self._wake, clock=clock, wall=wall)
         self.jobs = Jobs(

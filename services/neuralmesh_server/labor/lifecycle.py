@@ -7,13 +7,14 @@ service, goes on from there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from neuralmesh_server import canonical
-from neuralmesh_server.errors import FailedPreconditionError, NeuralMeshError
+from neuralmesh_server.errors import FailedPreconditionError, NeuralMeshError, ResourceExhaustedError
 from neuralmesh_server.labor import plan as plans
 from neuralmesh_server.labor.context import JobContext
 from neuralmesh_server.labor.journal import not_found
@@ -60,6 +61,9 @@ class Lifecycle:
         report: Returns the report of a job of some kind from the tallies of its shards.
         clock: Returns the time of the monotonic clock in seconds.
         wall: Returns the time in seconds since 1970.
+
+    Attributes:
+        submitting: Held while a job is submitted or cancelled.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class Lifecycle:
         self._report = report
         self._clock = clock
         self._wall = wall
-        self._submitting = asyncio.Lock()
+        self.submitting = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
         self._defect: BaseException | None = None
 
@@ -102,10 +106,13 @@ class Lifecycle:
     async def submit(self, wish: Submission) -> Job:
         """Run a plan, unless it runs or is committed; a job that failed or was cancelled goes on where it stood."""
         job = await self._shelf.call(lambda: wish.plan.job)
-        async with self._submitting:
+        async with self.submitting:
             await self._shelf.put(wish.plan.canonical)  # also where the job stands: what was there may be damaged
             known = await self._store.read(lambda view: view.job(job))
             if known is not None and job not in self._journal.unsaved and await self._cache.stands(known):
+                if known.state == COMMITTED:
+                    with contextlib.suppress(ResourceExhaustedError):  # without room, what stands can be given out
+                        await self._store.write(lambda ledger: ledger.use_job(job, self._now_ms()))
                 return known
             return await self._begin(
                 Job(
@@ -133,7 +140,7 @@ class Lifecycle:
             NotFoundError: JOB_NOT_FOUND.
             FailedPreconditionError: JOB_ENDED.
         """
-        async with self._submitting:  # a job that is stored and not handed out yet could not be taken back
+        async with self.submitting:  # a job that is stored and not handed out yet could not be taken back
             return await self._cancel(job, actor)
 
     async def _cancel(self, job: str, actor: str) -> Job:

@@ -100,8 +100,12 @@ class LaborArrayServicer:
                 )
         else:
             raise validate.invalid("document", "is missing; it has to be the plan or the manifest")
-        async for piece in self._shelf.read(digest):
-            yield api.GetJobDocumentResponse(data=piece)
+        try:
+            async for piece in self._shelf.read(digest):
+                yield api.GetJobDocumentResponse(data=piece)
+        except NotFoundError as error:
+            why = f"what {request.name} gave is not kept any more; submitted again, it is computed again"
+            raise NotFoundError("ARTIFACT_NOT_FOUND", why, job=request.name, digest=digest) from error
 
     async def download_result(self, request: Any, call: Call) -> AsyncIterator[Any]:
         """Stream the bytes of a result."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -23,6 +24,8 @@ T = TypeVar("T")
 THREADS = 4
 FRESH = 1000
 """Artifacts that were stored last and are known to be there."""
+FRESH_SECONDS = 60.0
+"""For how long; far less than files are young for (see `retention`)."""
 
 PIECE_SECONDS = 30.0
 """Longest wait for the next piece of an artifact: whoever sends none holds up others that bring the same bytes."""
@@ -61,6 +64,18 @@ class Content(Protocol):
     def read(self, digest: str, offset: int = 0, length: int = 0) -> Iterator[bytes]:
         """Yield a range; a read of the whole is verified."""
 
+    def older_than(self, before: float) -> list[str]:
+        """Return the complete artifacts that were stored or touched before a time."""
+
+    def touch(self, digest: str) -> None:
+        """Make a complete artifact as young as one that is stored now."""
+
+    def remove(self, digest: str, before: float) -> bool:
+        """Remove a complete artifact unless it is younger; says whether it did."""
+
+    def discard_partials(self, before: float) -> None:
+        """Remove what uploads have left that ended before a time."""
+
 
 class Shelf:
     """Everything that is named by its bytes.
@@ -74,7 +89,7 @@ class Shelf:
         self._content = content
         self._piece_seconds = piece_seconds
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="labor-shelf")
-        self._fresh: OrderedDict[str, int] = OrderedDict()
+        self._fresh: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     async def put(self, data: bytes) -> str:
@@ -103,7 +118,7 @@ class Shelf:
             UnavailableError: PEER_UNREACHABLE, a piece is too long in coming.
         """
         async with self._alone(digest):
-            if await self.call(lambda: self._content.has(digest)):
+            if await self.call(lambda: self._has(digest)):
                 return
             async with self._incoming(digest, size) as upload:
                 async for piece in self._in_time(digest, pieces):
@@ -126,9 +141,11 @@ class Shelf:
 
     async def has(self, digest: str, size: int) -> bool:
         """Say whether an artifact is stored with this size; of one that was stored just now, without a look."""
-        if self._fresh.get(digest) == size:
+        known, stored = self._fresh.get(digest, (-1, 0.0))
+        if known == size and time.monotonic() - stored < FRESH_SECONDS:
             return True
-        return await self.call(lambda: self._content.has(digest) and self._content.size(digest) == size)
+        async with self._alone(digest):
+            return await self.call(lambda: self._has(digest) and self._content.size(digest) == size)
 
     async def all_there(self, digests: Iterable[str]) -> set[str]:
         """Return those that are stored."""
@@ -145,6 +162,20 @@ class Shelf:
         while (piece := await self.call(lambda: next(pieces, None))) is not None:
             yield piece
 
+    async def older_than(self, before: float) -> list[str]:
+        """Return the artifacts that were stored, or were found to be stored when they came again, before a time."""
+        return await self.call(lambda: self._content.older_than(before))
+
+    async def remove(self, digest: str, before: float) -> bool:
+        """Remove an artifact, unless it is younger by now or has gone; says whether it did."""
+        async with self._alone(digest):
+            self._fresh.pop(digest, None)
+            return await self.call(lambda: self._content.remove(digest, before))
+
+    async def discard_partials(self, before: float) -> None:
+        """Remove what uploads have left that ended before a time."""
+        await self.call(lambda: self._content.discard_partials(before))
+
     async def call(self, work: Callable[[], T]) -> T:
         """Run work on one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -154,14 +185,21 @@ class Shelf:
         self._threads.shutdown()
 
     def _remember(self, digest: str, size: int) -> None:
-        self._fresh[digest] = size
+        self._fresh[digest] = size, time.monotonic()
         if len(self._fresh) > FRESH:
             self._fresh.popitem(last=False)
+
+    def _has(self, digest: str) -> bool:
+        """Say whether an artifact is there, and keep it there for whoever is about to name it."""
+        if not self._content.has(digest):
+            return False
+        self._content.touch(digest)
+        return True
 
     def _copy(self, digest: str, path: Path) -> int:
         """Store a file; returns its size."""
         size = path.stat().st_size
-        if self._content.has(digest):
+        if self._has(digest):
             return self._content.size(digest)
         with (
             path.open("rb", buffering=0) as file,

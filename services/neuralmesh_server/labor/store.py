@@ -6,7 +6,7 @@ returns. Reads see one committed state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class KeptJob(NamedTuple):
+    """A job whose results are kept, and which plan and output manifest it has; the latter only when it is committed."""
+
+    job: str
+    plan_digest: str
+    output_digest: str
+
+
 class View(Protocol):
     """One committed state."""
 
@@ -37,6 +45,9 @@ class View(Protocol):
 
     def jobs_in(self, state: str) -> list[Job]:
         """Return all jobs in a state in order of their submission."""
+
+    def kept_jobs(self, since_ms: int) -> list[KeptJob]:
+        """Return the jobs that run, and those that ended or were submitted last at a time or later."""
 
     def count_jobs(self) -> dict[str, int]:
         """Return how many jobs are in which state."""
@@ -116,6 +127,18 @@ class Ledger(View, Protocol):
 
     def update_job(self, job: Job) -> None:
         """Replace a job that is stored."""
+
+    def use_job(self, job: str, now_ms: int) -> None:
+        """Note that somebody submitted a job that has ended and stands."""
+
+    def drop_old_shards(self, since_ms: int) -> None:
+        """Forget which shards have a result of jobs that are none of `kept_jobs`."""
+
+    def drop_unused(self, outputs: Sequence[str]) -> set[str]:
+        """Forget the results with one of these outputs on which no shard of a job rests and nobody disagrees.
+
+        Returns the outputs that no result names any more.
+        """
 
     def add_shard(self, job: str, shard: int, action: str, *, cached: bool) -> None:
         """Note that a shard has a result, the one of its action; repeating it changes nothing."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from neuralmesh_server.labor.records import RUNNING
 from neuralmesh_server.labor.store_sqlite_queries import SqliteView, event_fact, pack
 
 if TYPE_CHECKING:
@@ -39,6 +40,34 @@ class SqliteLedger(SqliteView):
             *_columns(job),
             job.sequence,
         )
+
+    def use_job(self, job: str, now_ms: int) -> None:
+        """See Ledger."""
+        self._run("UPDATE jobs SET used_ms = ? WHERE job = ?", now_ms, job)
+
+    def drop_old_shards(self, since_ms: int) -> None:
+        """See Ledger."""
+        self._run(
+            "DELETE FROM shards WHERE job IN (SELECT job FROM jobs WHERE state != ? AND max(ended_ms, used_ms) < ?)",
+            RUNNING,
+            since_ms,
+        )
+
+    def drop_unused(self, outputs: Sequence[str]) -> set[str]:
+        """See Ledger."""
+        named = "json_extract(CAST(result AS TEXT), '$.output[0]') = ?"  # as the index has it
+        disputed = {json.loads(result)["output"][0] for (result,) in self._all("SELECT result FROM votes")}
+        unused = set()
+        for output in outputs:
+            self._run(
+                f"DELETE FROM action_cache WHERE {named} AND disputed = 0"  # noqa: S608 - a constant
+                " AND NOT EXISTS (SELECT 1 FROM shards WHERE shards.action = action_cache.action)",
+                output,
+            )
+            query = f"SELECT 1 FROM action_cache WHERE {named} LIMIT 1"  # noqa: S608 - a constant
+            if output not in disputed and self._one(query, output) is None:
+                unused.add(output)
+        return unused
 
     def add_shard(self, job: str, shard: int, action: str, *, cached: bool) -> None:
         """See Ledger."""

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from neuralmesh_server.labor.records import (
+    RUNNING,
     Alarm,
     Entry,
     Job,
@@ -22,6 +23,7 @@ from neuralmesh_server.labor.records import (
     Vote,
 )
 from neuralmesh_server.labor.schedule import Epoch
+from neuralmesh_server.labor.store import KeptJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,6 +60,11 @@ class SqliteView:
         """See View."""
         query = f"SELECT {JOB} FROM jobs WHERE state = ? ORDER BY sequence"  # noqa: S608 - names of columns
         return [_job(row) for row in self._all(query, state)]
+
+    def kept_jobs(self, since_ms: int) -> list[KeptJob]:
+        """See View."""
+        query = "SELECT job, plan_digest, output_digest FROM jobs WHERE state = ? OR max(ended_ms, used_ms) >= ?"
+        return [KeptJob(*row) for row in self._all(query, RUNNING, since_ms)]
 
     def count_jobs(self) -> dict[str, int]:
         """See View."""

@@ -91,4 +91,8 @@ STEPS = (
         seen_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN used_ms INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX action_cache_by_output ON action_cache (json_extract(CAST(result AS TEXT), '$.output[0]'));
+    """,
 )
