@@ -225,7 +225,7 @@ class Run:
     def straggler(self, worker: str, now: float) -> int | None:
         """Return the shard that is late and that another worker runs, the one begun first; None where there is none.
 
-        Most shards have to be done before; or all that are not are late, as where a few are held by a process that hangs.
+        Most shards have to be done before; or all others are late, as where a process hangs that has a few of a few.
         """
         if self.board.waiting:
             return None
