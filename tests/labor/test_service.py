@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from dataclasses import replace
 
 import apsw
@@ -17,10 +18,12 @@ from neuralmesh.labor.v1 import labor_service_pb2 as api
 from neuralmesh.labor.v1 import resources_pb2 as pb
 from neuralmesh_server.errors import UnavailableError
 from neuralmesh_server.labor import convert_spec
+from neuralmesh_server.labor import plan as plans
 from neuralmesh_server.labor.app import LaborApp
 from neuralmesh_server.labor.desk import WorkerCard
 from neuralmesh_server.labor.planner import Planner
 from neuralmesh_server.labor.results import ActionResult
+from neuralmesh_server.labor.spec import JobSpec
 from neuralmesh_server.settings import Endpoint, ServerSettings
 from neuralmesh_server.settings_labor import LaborSettings
 from tests.labor.known_versions import KnownVersions, sha
@@ -229,7 +232,33 @@ async def test_equal_wishes_share_a_plan_and_both_hear_how_far_it_is(spec, versi
         assert one.progress == two.progress == (total, total)
         assert planner.pending.newest_first() == [two, one]
     assert planner.pending.newest_first() == []
-    planner.close()
+    await planner.close()
+
+
+async def test_a_service_that_stops_reads_no_data_to_its_end(tmp_path, versions) -> None:
+    """A plan that is being made ends with the service: its caller is told at once, and its thread with the next piece."""
+    rows = np.zeros((64, 8), np.float32)
+    (tmp_path / "data").mkdir()
+    for number in range(50):
+        np.save(tmp_path / "data" / f"{number:02}.npy", rows)
+    planner = Planner(versions)
+    began, go_on = threading.Event(), threading.Event()
+    told = []
+
+    def note(done: int, total: int) -> None:
+        told.append(done)
+        began.set()
+        assert go_on.wait(30)
+
+    wish = JobSpec(plans.INFER, "digits/1", str(tmp_path / "data"))
+    planning = asyncio.create_task(planner.plan(wish, note))
+    await asyncio.to_thread(began.wait, 30)
+    await planner.close()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await planning
+    await asyncio.to_thread(planner._threads.shutdown)
+    assert len(told) <= 2
 
 
 async def test_a_moved_alias_is_another_job(client, spec, versions) -> None:

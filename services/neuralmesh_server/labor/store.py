@@ -186,7 +186,7 @@ class Ledger(View, Protocol):
         """Append an alarm."""
 
     def name_culprit(self, action: str, worker: str) -> None:
-        """Say in the alarms of an action who was outvoted, where that is not said yet."""
+        """Say in the alarms of an action that name a worker that it was outvoted, where nobody else was."""
 
     def put_worker(self, worker: KnownWorker) -> None:
         """Add or replace what is known of a worker; its count and its quarantine stay."""

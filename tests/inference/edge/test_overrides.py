@@ -44,6 +44,26 @@ async def test_a_rollback_on_the_node_works_with_the_line_cut_and_outlives_a_res
         await client.edge.clear_override("digits")
 
 
+async def test_a_revision_that_means_another_move_ends_a_move_on_the_node(site: Site) -> None:
+    """A registry that was set back and gave a revision again says something newer, though its number is the same."""
+    await promoted(site, 2)
+    node = await site.start()
+    await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
+    client = site.client(node)
+    await client.edge.override_alias("digits")
+    assert (await answer(client)).version == 1
+    (alias,) = site.registry.models["digits"].aliases
+    given_again = alias.revision
+    await promoted(site, 3)
+    alias.revision = given_again
+    await site.registry.tell("digits")
+    await site.registry.applied()
+    await when_ready(node, "digits", 3)
+    assert not (await client.edge.get_edge_status()).figures.overrides
+    assert (await answer(client)).version == 3
+
+
 async def test_a_move_in_the_registry_ends_a_move_on_the_node(site: Site) -> None:
     """The registry is told of the move; another state of the same alias ends it, one of another alias does not."""
     await promoted(site, 2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neuralmesh_server.content_store import ContentStore
 from neuralmesh_server.inference.backends import liam
 from neuralmesh_server.inference.edge import app as edge_app
+from neuralmesh_server.inference.edge.mesh import Outcome
 from neuralmesh_server.inference.holding.artifacts import Artifacts
 from neuralmesh_server.inference.holding.follower import Keeper
 from neuralmesh_server.inference.holding.loader import Loader
@@ -27,7 +28,7 @@ from tests.mesh.simulation.virtual_time import Inline
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from neuralmesh_server.inference.edge.mesh import MeshLink
+    from neuralmesh_server.inference.edge.mesh import MeshLink, Verdict
     from tests.mesh.simulation.network import Wire
 
 NOWHERE = Endpoint("127.0.0.1", 1)
@@ -172,9 +173,15 @@ class SimulatedEdge:
         )
 
     @property
-    def verdict(self) -> object:
+    def verdict(self) -> Verdict | None:
         """What it says of its state."""
         return self._edge._reporting.verdict() if self._edge._reporting is not None else None
+
+    @property
+    def is_ready(self) -> bool:
+        """True when everything that its state calls for is loaded and on the disk."""
+        verdict = self.verdict
+        return verdict is not None and verdict.outcome is Outcome.APPLIED
 
     def _kept(self) -> int:
         return max(self._kept_before, self._keeper.kept[0])

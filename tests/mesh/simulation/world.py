@@ -230,6 +230,8 @@ class World:
             _, desired = await self._registry.desired(edge.name, edge.labels)
             if edge.replica.digest() != desired.digest or not self._registry.converged(edge.name):
                 return False
+            if not edge.is_ready:  # the registry may still know of what its process was before it came back
+                return False
         return True
 
     async def _check_rollback(self) -> None:

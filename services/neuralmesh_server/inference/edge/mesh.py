@@ -53,12 +53,19 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LocalMove:
-    """An alias that somebody moved on this node: another version answers until the registry moves the alias."""
+    """An alias that somebody moved on this node: another version answers until the registry moves the alias.
+
+    Attributes:
+        alias_revision: Revision of the registry's move that it stands against.
+        against: SHA-256 of what the registry said of the alias and of the version, as they stand in the state digest.
+            The revision alone does not tell: a registry that was set back to a backup gives its numbers again.
+    """
 
     model: str
     alias: str
     version: int
     alias_revision: int
+    against: str
     actor: str = ""
     reason: str = ""
 

@@ -7,18 +7,20 @@ that the node is not converged, and says so.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
 
-from neuralmesh_server import names
+from neuralmesh_server import canonical, names, state_digest
 from neuralmesh_server.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from neuralmesh_server.inference.edge.mesh import LocalMove
+from neuralmesh_server.inference.holding.replica import alias_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from neuralmesh_server.inference.holding.records import AliasRecord
+    from neuralmesh_server.inference.holding.records import AliasRecord, VersionRecord
     from neuralmesh_server.inference.holding.replica import Replica
     from neuralmesh_server.inference.serving import Serving
 
@@ -128,7 +130,8 @@ class Overrides:
                 version=target,
             )
         before = snapshot.aliases.get((model, alias), record.version)
-        move = LocalMove(model, alias, target, record.revision, actor, reason)
+        against = _against(record, self._replica.versions[model, target])
+        move = LocalMove(model, alias, target, record.revision, against, actor, reason)
         await self._keep({**self._moves, (model, alias): move})
         self._moves[model, alias] = move
         log.info("override_set", model=model, alias=alias, version=target, actor=actor, reason=reason)
@@ -172,8 +175,8 @@ class Overrides:
         return below[0]
 
     def _holds(self, key: Key, move: LocalMove) -> bool:
-        record = self._replica.alias_records.get(key)
-        return record is not None and record.revision == move.alias_revision
+        record, version = self._replica.alias_records.get(key), self._replica.versions.get((move.model, move.version))
+        return record is not None and version is not None and _against(record, version) == move.against
 
     async def _alone(self, make: Callable[[], Coroutine[object, object, T]]) -> T:
         """Make a change, all of it, also when who asked for it goes away."""
@@ -205,3 +208,8 @@ class Overrides:
     def _hold(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _against(record: AliasRecord, version: VersionRecord) -> str:
+    entries = [alias_entry(record), state_digest.version_entry(version.model, version.version, version.digest)]
+    return hashlib.sha256(canonical.encode(entries)).hexdigest()

@@ -91,9 +91,9 @@ class _Tables:
     def put_alias(self, record: AliasRecord) -> None:
         before = self.aliases.get((record.model, record.alias))
         if before is not None:
-            self.digest.remove(_alias_entry(before))
+            self.digest.remove(alias_entry(before))
         self.aliases[record.model, record.alias] = record
-        self.digest.add(_alias_entry(record))
+        self.digest.add(alias_entry(record))
 
     def put_policy(self, record: PolicyRecord) -> None:
         before = self.policy_records.get(record.model)
@@ -273,6 +273,7 @@ def _policy_entry(record: PolicyRecord) -> canonical.Fact:
     return state_digest.policy_entry(record.model, dict(record.policy))
 
 
-def _alias_entry(record: AliasRecord) -> canonical.Fact:
+def alias_entry(record: AliasRecord) -> canonical.Fact:
+    """Return an alias as it stands in the state digest."""
     previous = record.below[0] if record.below else 0
     return state_digest.alias_entry(record.model, record.alias, record.revision, record.state, previous)
