@@ -17,7 +17,7 @@ from neuralmesh._async import labor_run
 from neuralmesh.labor.v1 import labor_service_pb2 as api
 from neuralmesh.labor.v1 import resources_pb2 as pb
 from neuralmesh_server.errors import UnavailableError
-from neuralmesh_server.labor import convert_spec
+from neuralmesh_server.labor import convert_spec, store_sqlite_queries
 from neuralmesh_server.labor import plan as plans
 from neuralmesh_server.labor.app import LaborApp
 from neuralmesh_server.labor.desk import WorkerCard
@@ -384,6 +384,24 @@ async def test_the_placement_is_told(client, spec) -> None:
     epochs = await client.labor.get_schedule(job.name)
     assert [list(epoch.slots) for epoch in epochs] == [["one/0"], ["one/0", "two/0"]]
     assert [len(epoch.pending) for epoch in epochs] == [10, 10]
+
+
+async def test_a_long_log_of_the_placement_comes_in_parts(client, spec, monkeypatch) -> None:
+    """However many workers came and went over however many shards, no answer is larger than a message may be."""
+    job = await client.labor.submit_job(spec)
+    for number in range(5):
+        await pull(client, f"w{number}", limit=1)
+    whole = await client.labor.get_schedule(job.name)
+    monkeypatch.setattr(store_sqlite_queries, "ANSWER_BYTES", 100)
+    connection = client.labor._connection
+    request = api.GetScheduleRequest(name=job.name, after_epoch=1)
+    part = await connection.unary("GetSchedule", api.GetScheduleResponse, request)
+    assert [epoch.epoch for epoch in part.epochs] == [2, 3]
+    assert await client.labor.get_schedule(job.name) == whole
+    assert [epoch.epoch for epoch in whole] == [1, 2, 3, 4, 5]
+    request = api.GetScheduleRequest(name=job.name, after_epoch=-1)
+    with pytest.raises(exceptions.InvalidArgumentError, match="after_epoch"):
+        await connection.unary("GetSchedule", api.GetScheduleResponse, request)
 
 
 async def test_figures_for_prometheus(app, client, spec) -> None:

@@ -64,8 +64,8 @@ class View(Protocol):
     def last_event(self, job: str) -> JobEvent | None:
         """Return the newest event of a job."""
 
-    def epochs(self, job: str) -> list[Epoch]:
-        """Return the log of a job's placement."""
+    def epochs(self, job: str, after: int = 0) -> list[Epoch]:
+        """Return the log of a job's placement after an epoch, one at least, and as much as fits an answer."""
 
     def last_epoch(self, job: str) -> Epoch | None:
         """Return its newest entry."""
