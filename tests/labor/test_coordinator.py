@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 
 import pytest
@@ -296,6 +297,26 @@ async def test_what_is_no_result_counts_as_a_failure(bench) -> None:
     assert (view.job.state, view.progress.retries) == ("committed", 2)
 
 
+async def test_what_a_process_holds_that_hangs_is_run_by_others(bench) -> None:
+    """Where all that is left is late, a second worker runs it although most of the job is not done: one after the other."""
+    plan = make_plan(4)
+    await bench.submit(plan)
+    await bench.lease(TWO, 0)
+    stuck = [*await bench.lease(ONE), *await bench.lease(ONE)]
+    for _ in range(2):
+        (lease,) = await bench.lease(TWO)
+        bench.now += 1
+        await bench.deliver(TWO, lease)
+    assert await bench.lease(TWO) == []  # they are not late yet
+    for _ in range(8):
+        await bench.desk.renew(ONE, [lease.token for lease in stuck])
+        await bench.pass_time(1)
+    assert (await bench.view(plan)).progress.done == 2
+    await bench.work(TWO)
+    view = await bench.view(plan)
+    assert (view.job.state, view.job.output_digest) == ("committed", expected_output(plan))
+
+
 async def test_stragglers_are_duplicated_and_the_first_result_wins(bench) -> None:
     """A shard that takes far longer than the others is run by a second worker; the first to commit wins."""
     plan = make_plan(8)
@@ -484,3 +505,53 @@ async def test_the_manifest_and_the_plan_are_kept(bench) -> None:
     job = (await bench.view(plan)).job
     assert await bench.shelf.get(job.plan_digest) == plan.canonical
     assert digest(await bench.shelf.get(job.output_digest)) == job.output_digest
+
+
+async def test_a_call_for_work_ends_when_it_is_cancelled_at_the_moment_of_a_wake(bench) -> None:
+    """Whoever stops a worker of this program while jobs change waits for no call that goes on all the same."""
+    plan = make_plan(1)
+    asking = asyncio.create_task(bench.desk.lease(ONE, 1, 30))
+    await bench.lease(TWO, 0)
+    await bench.submit(plan)
+    await asking
+    waiting = asyncio.create_task(bench.desk.lease(TWO, 1, 30))
+    for _ in range(20):  # nothing of it is stored, so that a few turns of the loop bring it to its wait
+        await asyncio.sleep(0)
+    present = bench.desk.roster.get("two")
+    assert present.asking == 1
+    await bench.desk.jobs.cancel(plan.job, "me")
+    bench.desk._wake()
+    waiting.cancel()
+    done, _ = await asyncio.wait([waiting], timeout=5)
+    assert done
+    assert waiting.cancelled()
+    assert not present.asking
+
+
+async def test_a_result_whose_worker_goes_away_meanwhile_is_taken_in_silence(bench, caplog) -> None:
+    """A call that is cancelled while its result is refused leaves no word of a task that nobody looked at."""
+    plan = make_plan(1)
+    await bench.submit(plan)
+    (lease,) = await bench.lease(ONE)
+    await bench.desk.store_pieces(ONE, digest(output_of(lease.action_digest)), *sized(output_of(lease.action_digest)))
+    await bench.desk.jobs.cancel(plan.job, "me")
+    before = asyncio.all_tasks()
+    complete = asyncio.create_task(bench.desk.complete(ONE, lease.token, result_of(lease), 0.1))
+    await asyncio.sleep(0)
+    taking = asyncio.all_tasks() - before - {complete}
+    complete.cancel()
+    await asyncio.wait([complete, *taking])
+    assert len(taking) == 1
+    del complete, taking
+    gc.collect()
+    await asyncio.sleep(0)
+    assert "never retrieved" not in caplog.text
+
+
+def sized(data: bytes):
+    """Return the size of bytes and the pieces that they come in."""
+
+    async def once():
+        yield data
+
+    return len(data), once()

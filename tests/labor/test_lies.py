@@ -32,6 +32,20 @@ async def test_an_audit_finds_the_lie_and_a_third_worker_decides(bench) -> None:
         await bench.lease(LIAR)
 
 
+async def test_an_alarm_blames_one_of_those_that_it_names(bench) -> None:
+    """Two workers that lie in two ways about one shard: each alarm says of its own liar that it is quarantined."""
+    other = make_card("other")
+    plan = make_plan(1)
+    await bench.submit(plan, audit_ppm=ALL)
+    for card, lie in ((ONE, ""), (LIAR, "a lie"), (other, "another lie"), (TWO, "")):
+        (lease,) = await bench.lease(card)
+        await bench.deliver(card, lease, lie)
+    await bench.settle()
+    assert (await bench.view(plan)).job.output_digest == expected_output(plan)
+    alarms = await bench.desk.jobs.alarms(10)
+    assert {(alarm.second_worker, alarm.quarantined) for alarm in alarms} == {("liar", "liar"), ("other", "other")}
+
+
 async def test_what_a_liar_alone_has_vouched_for_is_run_again(bench) -> None:
     """When a worker is found to lie once, everything that only it has given is forgotten, in all jobs that run."""
     plans = [make_plan(5, name=name) for name in "ab"]

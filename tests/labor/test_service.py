@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from dataclasses import replace
 
 import apsw
@@ -16,11 +17,13 @@ from neuralmesh._async import labor_run
 from neuralmesh.labor.v1 import labor_service_pb2 as api
 from neuralmesh.labor.v1 import resources_pb2 as pb
 from neuralmesh_server.errors import UnavailableError
-from neuralmesh_server.labor import convert_spec
+from neuralmesh_server.labor import convert_spec, store_sqlite_queries
+from neuralmesh_server.labor import plan as plans
 from neuralmesh_server.labor.app import LaborApp
 from neuralmesh_server.labor.desk import WorkerCard
 from neuralmesh_server.labor.planner import Planner
 from neuralmesh_server.labor.results import ActionResult
+from neuralmesh_server.labor.spec import JobSpec
 from neuralmesh_server.settings import Endpoint, ServerSettings
 from neuralmesh_server.settings_labor import LaborSettings
 from tests.labor.known_versions import KnownVersions, sha
@@ -229,7 +232,33 @@ async def test_equal_wishes_share_a_plan_and_both_hear_how_far_it_is(spec, versi
         assert one.progress == two.progress == (total, total)
         assert planner.pending.newest_first() == [two, one]
     assert planner.pending.newest_first() == []
-    planner.close()
+    await planner.close()
+
+
+async def test_a_service_that_stops_reads_no_data_to_its_end(tmp_path, versions) -> None:
+    """A plan that is being made ends with the service: its caller is told at once, and its thread with the next piece."""
+    rows = np.zeros((64, 8), np.float32)
+    (tmp_path / "data").mkdir()
+    for number in range(50):
+        np.save(tmp_path / "data" / f"{number:02}.npy", rows)
+    planner = Planner(versions)
+    began, go_on = threading.Event(), threading.Event()
+    told = []
+
+    def note(done: int, total: int) -> None:
+        told.append(done)
+        began.set()
+        assert go_on.wait(30)
+
+    wish = JobSpec(plans.INFER, "digits/1", str(tmp_path / "data"))
+    planning = asyncio.create_task(planner.plan(wish, note))
+    await asyncio.to_thread(began.wait, 30)
+    await planner.close()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await planning
+    await asyncio.to_thread(planner._threads.shutdown)
+    assert len(told) <= 2
 
 
 async def test_a_moved_alias_is_another_job(client, spec, versions) -> None:
@@ -355,6 +384,24 @@ async def test_the_placement_is_told(client, spec) -> None:
     epochs = await client.labor.get_schedule(job.name)
     assert [list(epoch.slots) for epoch in epochs] == [["one/0"], ["one/0", "two/0"]]
     assert [len(epoch.pending) for epoch in epochs] == [10, 10]
+
+
+async def test_a_long_log_of_the_placement_comes_in_parts(client, spec, monkeypatch) -> None:
+    """However many workers came and went over however many shards, no answer is larger than a message may be."""
+    job = await client.labor.submit_job(spec)
+    for number in range(5):
+        await pull(client, f"w{number}", limit=1)
+    whole = await client.labor.get_schedule(job.name)
+    monkeypatch.setattr(store_sqlite_queries, "ANSWER_BYTES", 100)
+    connection = client.labor._connection
+    request = api.GetScheduleRequest(name=job.name, after_epoch=1)
+    part = await connection.unary("GetSchedule", api.GetScheduleResponse, request)
+    assert [epoch.epoch for epoch in part.epochs] == [2, 3]
+    assert await client.labor.get_schedule(job.name) == whole
+    assert [epoch.epoch for epoch in whole] == [1, 2, 3, 4, 5]
+    request = api.GetScheduleRequest(name=job.name, after_epoch=-1)
+    with pytest.raises(exceptions.InvalidArgumentError, match="after_epoch"):
+        await connection.unary("GetSchedule", api.GetScheduleResponse, request)
 
 
 async def test_figures_for_prometheus(app, client, spec) -> None:

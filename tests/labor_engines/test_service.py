@@ -11,11 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 
 from bench.processes import ServerProcess
 from liam_core import capabilities
 from neuralmesh import Client, exceptions
+from neuralmesh._sync import labor_run
 from neuralmesh.labor.v1 import resources_pb2 as pb
+from neuralmesh_server.cli.exit_codes import CommandError
+from neuralmesh_server.cli.labor_local import local_array
 from neuralmesh_server.labor_engines.local import LocalLabor
 from tests.labor_engines import setting
 from tests.processes import Service, until
@@ -193,11 +197,16 @@ def test_batch_workers_end_when_there_is_nothing_left(array: Array) -> None:
         assert process.returncode == 0
 
 
+def breaking(folder: Path) -> str:
+    """Return a path for modules on which every process that is to run shards ends as it starts."""
+    broken = "import sys\nif 'neuralmesh_server.labor_engines.child' in sys.orig_argv:\n    raise SystemExit\n"
+    (folder / "sitecustomize.py").write_text(broken)
+    return os.pathsep.join([str(folder), *sys.path])
+
+
 def test_batch_workers_whose_processes_do_not_start_say_so(array: Array, tmp_path: Path) -> None:
     """`--once-idle`: where an environment ends every process that is to run shards, the worker ends with an error and status 1."""
-    broken = "import sys\nif 'neuralmesh_server.labor_engines.child' in sys.orig_argv:\n    raise SystemExit\n"
-    (tmp_path / "sitecustomize.py").write_text(broken)
-    path = os.pathsep.join([str(tmp_path), *sys.path])
+    path = breaking(tmp_path)
     with (
         service(array, "broken") as (_, labor),
         worker(array, labor, "broken-worker", slots=2, idle=1.0, PYTHONPATH=path) as process,
@@ -209,6 +218,21 @@ def test_batch_workers_whose_processes_do_not_start_say_so(array: Array, tmp_pat
     said = (array.folder / "broken-worker.log").read_text()
     assert "error: no process of worker 'broken-worker' becomes ready for work: 5 in a row did not" in said
     assert "ended with status 1" in said
+
+
+def test_an_array_within_a_program_ends_where_no_process_starts(
+    array: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an environment ends every process that is to run shards, the array ends and says why, and its caller hears."""
+    monkeypatch.setenv("PYTHONPATH", breaking(tmp_path))
+    monkeypatch.setattr(labor_run, "ATTEMPTS", 2)
+    options = {"registry": array.registry, "actor": "test", "tls": None, "token": "", "timeout": 10.0}
+    why = "no process of worker 'local-.' becomes ready for work: 5 in a row did not, the last one ended with status 1"
+    try:
+        with pytest.raises(CommandError, match=why), local_array(tmp_path / "labor", options, workers=2) as client:
+            client.labor.finish(client.labor.submit_job(array.spec()).name)
+    finally:
+        structlog.reset_defaults()  # the array within a program is quiet
 
 
 def test_a_job_that_names_bad_rows_fails_for_good(array: Array, tmp_path: Path) -> None:

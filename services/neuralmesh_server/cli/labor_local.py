@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuralmesh import Client
 from neuralmesh._labor_ends import ended
+from neuralmesh.exceptions import UnavailableError
+from neuralmesh_server.cli.exit_codes import FAILED, CommandError
 from neuralmesh_server.labor_engines.local import LocalLabor
 from neuralmesh_server.runtime import logs, tokens
 from neuralmesh_server.runtime.access import ADMIN, Grant
@@ -37,6 +39,7 @@ def local_array(folder: Path, options: Mapping[str, Any], *, workers: int, dask:
 
     Raises:
         neuralmesh_server.settings.SettingsError: The folder is in use or cannot be used.
+        CommandError: What runs shards cannot go on, such as where no process starts.
     """
     logs.configure(level=logging.ERROR)  # what is worth a warning of a service is mended here, or fails the job
     with tempfile.TemporaryDirectory(prefix="neuralmesh-labor-") as private:
@@ -52,11 +55,17 @@ def local_array(folder: Path, options: Mapping[str, Any], *, workers: int, dask:
                 token=options["token"],
                 tokens=known,
                 socket=socket,
-            ),
+            ) as labor,
             Client(labor=f"unix:{socket}", token=token, timeout=options["timeout"]) as client,
         ):
             _end_what_was_left(client)
-            yield client
+            try:
+                yield client
+            except UnavailableError as error:
+                if labor.failure is None:
+                    raise
+                why = f"the labor array within this program ended: {labor.failure}"
+                raise CommandError(why, "", FAILED) from error
 
 
 def _name(actor: str) -> str:

@@ -115,7 +115,7 @@ class LaborApp:
         if self._http is not None:
             await self._http.stop()
         await self.coordinator.stop()
-        self._planner.close()
+        await self._planner.close()
         await self._client.close()
         self._shelf.close()
         self._store.close()

@@ -185,7 +185,8 @@ class Coordinator:
                 if leases or left <= 0:
                     return leases
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(work.wait(), left)
+                    async with asyncio.timeout(left):  # wait_for loses a cancellation at the moment of a wake
+                        await work.wait()
         finally:
             present.asking -= 1
             present.heard = self._clock()
@@ -244,7 +245,9 @@ class Coordinator:
         if known is None or known.worker != worker.name:
             raise lease_lost(token)
         # Whoever asks may go away meanwhile; what is stored must be applied all the same.
-        await asyncio.shield(asyncio.create_task(self._intake.take(known, result)))
+        taking = asyncio.create_task(self._intake.take(known, result))
+        taking.add_done_callback(_seen)
+        await asyncio.shield(taking)
         self._refuse_quarantined(worker.name)
 
     async def fail(self, worker: WorkerCard, token: int, reason: str, message: str, *, retryable: bool) -> None:
@@ -360,3 +363,9 @@ class Coordinator:
         """Let everybody look again who waits for work."""
         work, self._work = self._work, asyncio.Event()
         work.set()
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Look at what became of a result: who brought it may have gone, and then nobody else does."""
+    if not task.cancelled():
+        task.exception()

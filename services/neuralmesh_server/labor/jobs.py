@@ -96,9 +96,9 @@ class Jobs:
         await self._lifecycle.cancel(job, actor)
         return await self.get(job)
 
-    async def schedule(self, job: str) -> list[Epoch]:
-        """Return the log of a job's placement. Raises JOB_NOT_FOUND."""
-        known, epochs = await self._store.read(lambda view: (view.job(job), view.epochs(job)))
+    async def schedule(self, job: str, after: int = 0) -> list[Epoch]:
+        """Return the log of a job's placement after an epoch, as much as an answer may hold. Raises JOB_NOT_FOUND."""
+        known, epochs = await self._store.read(lambda view: (view.job(job), view.epochs(job, after)))
         if known is None:
             raise not_found(job)
         return epochs

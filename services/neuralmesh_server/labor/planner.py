@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from neuralmesh_server.errors import UnavailableError
 from neuralmesh_server.labor import explain, planning
 from neuralmesh_server.labor import spec as specs
 from neuralmesh_server.labor.pending import Pending
@@ -84,6 +85,7 @@ class Planner:
         self._versions = versions
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="labor-plan")
         self._making: dict[JobSpec, Making] = {}
+        self._closed = False
 
     async def plan(self, spec: JobSpec, progress: Progress | None = None) -> Plan:
         """Return the plan of a wish; `progress` is told the bytes that are read and all bytes, on another thread.
@@ -110,6 +112,8 @@ class Planner:
         versions, takes = [one.pin for one in found], [one.inputs for one in found]
 
         def note(done: int, total: int) -> None:
+            if self._closed:  # ends the thread, which nobody could end from outside
+                raise UnavailableError("NOT_SERVING", "the labor service is stopping")
             for listener in tuple(listeners):
                 listener(done, total)
 
@@ -150,8 +154,13 @@ class Planner:
 
         return await self._call(say)
 
-    def close(self) -> None:
-        """Wait for nothing: a plan that is being made is of no use any more."""
+    async def close(self) -> None:
+        """End what is under way: a plan that is being made is of no use any more, and reading may take hours."""
+        self._closed = True
+        tasks = [making.task for making in self._making.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _call(self, work: Callable[[], T]) -> T:

@@ -223,20 +223,24 @@ class Run:
         return taken
 
     def straggler(self, worker: str, now: float) -> int | None:
-        """Return the shard that is late and that another worker runs, the one begun first; None where there is none."""
-        if self.board.waiting or self._count < stragglers.SHARE * len(self._done):
+        """Return the shard that is late and that another worker runs, the one begun first; None where there is none.
+
+        Most shards have to be done before; or all others are late, as where a process hangs that has a few of a few.
+        """
+        if self.board.waiting:
             return None
         bound = self.attempts.bound
-        late = [
-            (holds[0].since, shard)
-            for shard, holds in self._holds.items()
-            if len(holds) == 1
-            and holds[0].worker != worker
-            and not holds[0].again
-            and (bound is None or shard < bound)
-            and now - holds[0].since > self._pace.limit(self.plan.shards[shard].cost)
-        ]
-        return min(late)[1] if late else None
+        behind = 0
+        late = []
+        for shard, holds in self._holds.items():
+            first = holds[0]
+            if first.again or now - first.since <= self._pace.limit(self.plan.shards[shard].cost):
+                continue
+            behind += 1
+            if len(holds) == 1 and first.worker != worker and (bound is None or shard < bound):
+                late.append((first.since, shard))
+        most = self._count >= stragglers.SHARE * len(self._done) or self._count + behind == len(self._done)
+        return min(late)[1] if late and most else None
 
     def held(self, hold: Hold) -> None:
         """Note that somebody runs a shard."""

@@ -128,9 +128,10 @@ class LaborArrayServicer:
         )
 
     async def get_schedule(self, request: Any, call: Call) -> Any:
-        """Return the log of a job's placement."""
+        """Return a part of the log of a job's placement."""
         del call
-        epochs = await self._coordinator.jobs.schedule(validate.job(request.name))
+        after = validate.at_least("after_epoch", request.after_epoch, 0)
+        epochs = await self._coordinator.jobs.schedule(validate.job(request.name), after)
         return api.GetScheduleResponse(epochs=[convert.epoch_to(epoch) for epoch in epochs])
 
     async def list_workers(self, request: Any, call: Call) -> Any:

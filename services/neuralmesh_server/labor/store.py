@@ -64,8 +64,8 @@ class View(Protocol):
     def last_event(self, job: str) -> JobEvent | None:
         """Return the newest event of a job."""
 
-    def epochs(self, job: str) -> list[Epoch]:
-        """Return the log of a job's placement."""
+    def epochs(self, job: str, after: int = 0) -> list[Epoch]:
+        """Return the log of a job's placement after an epoch, one at least, and as much as fits an answer."""
 
     def last_epoch(self, job: str) -> Epoch | None:
         """Return its newest entry."""
@@ -186,7 +186,7 @@ class Ledger(View, Protocol):
         """Append an alarm."""
 
     def name_culprit(self, action: str, worker: str) -> None:
-        """Say in the alarms of an action who was outvoted, where that is not said yet."""
+        """Say in the alarms of an action that name a worker that it was outvoted, where nobody else was."""
 
     def put_worker(self, worker: KnownWorker) -> None:
         """Add or replace what is known of a worker; its count and its quarantine stay."""

@@ -188,7 +188,11 @@ class SqliteLedger(SqliteView):
 
     def name_culprit(self, action: str, worker: str) -> None:
         """See Ledger."""
-        self._run("UPDATE alarms SET quarantined = ? WHERE action = ? AND quarantined = ''", worker, action)
+        query = (
+            "UPDATE alarms SET quarantined = ?1"
+            " WHERE action = ?2 AND quarantined = '' AND ?1 IN (first_worker, second_worker)"
+        )
+        self._run(query, worker, action)
 
     def put_worker(self, worker: KnownWorker) -> None:
         """See Ledger."""

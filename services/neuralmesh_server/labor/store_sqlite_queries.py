@@ -38,6 +38,12 @@ ENTRY = "action, result, digest, worker, confirmed, disputed"
 ALARM = "action, job, shard, first_digest, first_worker, second_digest, second_worker, quarantined, time_ms"
 WORKER = "name, host, slots, numerics, done, quarantined, seen_ms"
 
+EPOCH_BYTES = 5
+"""Most bytes of a shard and its slot in an answer."""
+
+ANSWER_BYTES = 8 << 20
+"""Size from which on an answer takes no further epoch; one has at most 5 MB for its million shards."""
+
 
 class SqliteView:
     """One committed state."""
@@ -93,10 +99,17 @@ class SqliteView:
         row = self._one("SELECT event, fact FROM events WHERE job = ? ORDER BY event DESC LIMIT 1", job)
         return None if row is None else _event(*row)
 
-    def epochs(self, job: str) -> list[Epoch]:
+    def epochs(self, job: str, after: int = 0) -> list[Epoch]:
         """See View."""
-        query = "SELECT epoch, slots, pending, assigned FROM epochs WHERE job = ? ORDER BY epoch"
-        return [_epoch(row) for row in self._all(query, job)]
+        query = "SELECT epoch, slots, pending, assigned FROM epochs WHERE job = ? AND epoch > ? ORDER BY epoch"
+        epochs: list[Epoch] = []
+        size = 0
+        for row in self._connection.execute(query, (job, after)):
+            epochs.append(_epoch(row))
+            size += EPOCH_BYTES * len(epochs[-1].pending) + sum(map(len, epochs[-1].slots))
+            if size >= ANSWER_BYTES:
+                break
+        return epochs
 
     def last_epoch(self, job: str) -> Epoch | None:
         """See View."""

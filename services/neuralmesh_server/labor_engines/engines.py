@@ -54,13 +54,17 @@ class ServiceEngine:
             await self.works.run()
 
 
-def engines(settings: LaborSettings) -> list[MakeEngine]:
-    """Return what runs shards in the service's process."""
+def engines(settings: LaborSettings, *, give_up: bool = False) -> list[MakeEngine]:
+    """Return what runs shards in the service's process; with `give_up`, it ends where no process starts."""
     if settings.dask:
         return [lambda desk: ServiceEngine(settings, lambda versions, folder: _dask(settings, desk, versions, folder))]
     if settings.workers:
         workers = settings.workers
-        return [lambda desk: ServiceEngine(settings, lambda versions, folder: Pool(desk, versions, folder, workers))]
+        return [
+            lambda desk: ServiceEngine(
+                settings, lambda versions, folder: Pool(desk, versions, folder, workers, give_up=give_up)
+            )
+        ]
     return []
 
 

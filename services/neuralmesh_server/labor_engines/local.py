@@ -93,6 +93,11 @@ class LocalLabor:
     ) -> None:
         self.close()
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it ended by itself; None while it has not."""
+        return self._served.failure
+
     def close(self) -> None:
         """End it; jobs that run go on with the next program on the folder."""
         self._thread.close(self._served.stop())
@@ -103,6 +108,7 @@ class _Served:
 
     def __init__(self, app: LaborApp) -> None:
         self.app = app
+        self.failure: BaseException | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
@@ -112,12 +118,13 @@ class _Served:
 
     def failed(self, failure: asyncio.Future[None]) -> None:
         if not failure.cancelled() and self._stopping is None:
-            log.error("labor_failed", why=repr(failure.exception()))
+            self.failure = failure.exception()
+            log.error("labor_failed", why=repr(self.failure))
             self._stopping = asyncio.create_task(self.app.stop())
 
 
 async def _started(settings: LaborSettings) -> _Served:
-    served = _Served(LaborApp(settings, engines(settings)))
+    served = _Served(LaborApp(settings, engines(settings, give_up=True)))
     await served.app.start()
     assert served.app.failure is not None
     served.app.failure.add_done_callback(served.failed)

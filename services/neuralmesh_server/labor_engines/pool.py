@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from neuralmesh_server.labor.desk import WorkerCard
 from neuralmesh_server.labor_engines.process import MODULE, LocalProcess
-from neuralmesh_server.labor_engines.station import Station
+from neuralmesh_server.labor_engines.station import StartError, Station
 from neuralmesh_server.numerics import known_numerics
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Pool:
         name: What the names of the workers begin with.
         environment: Environment of the processes; that of this one by default.
         module: What the processes run.
+        give_up: See Station; the pool gives up when all of its workers have.
 
     Attributes:
         stations: The workers.
@@ -67,6 +68,7 @@ class Pool:
         name: str = "local",
         environment: Mapping[str, str] | None = None,
         module: str = MODULE,
+        give_up: bool = False,
     ) -> None:
         empty_folder(folder)
         own, start = card(name), starter(folder, environment, module)
@@ -77,6 +79,7 @@ class Pool:
                 versions,
                 folder,
                 start,
+                give_up=give_up,
             )
             for number in range(1, processes + 1)
         ]
@@ -92,7 +95,21 @@ class Pool:
         return next((station.crashing for station in self.stations if station.crashing), "")
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled.
+
+        Raises:
+            StartError: With `give_up`: no process of any worker becomes ready.
+        """
+        gave_up: list[StartError] = []
+
+        async def work(station: Station) -> None:
+            try:
+                await station.run()
+            except StartError as error:
+                gave_up.append(error)
+
         async with asyncio.TaskGroup() as group:
             for station in self.stations:
-                group.create_task(station.run())
+                group.create_task(work(station))
+        if gave_up:
+            raise gave_up[-1]

@@ -115,8 +115,8 @@ class Station:
         versions: Where files of versions are.
         results: Folder that processes leave files of results in.
         start: Starts a process; raises OSError.
-        idle_seconds: Without work for this long, `run` returns; None for never. Such a worker does not wait either for
-            what keeps its processes from starting to be mended.
+        idle_seconds: Without work for this long, `run` returns; None for never.
+        give_up: End where no process becomes ready; else what keeps them from it may be mended meanwhile.
 
     Attributes:
         crashing: Why processes die before they have done anything; empty while they do not.
@@ -132,6 +132,7 @@ class Station:
         start: Callable[[], Awaitable[Process]],
         *,
         idle_seconds: float | None = None,
+        give_up: bool = False,
     ) -> None:
         self.card = card
         self.crashing = ""
@@ -141,6 +142,7 @@ class Station:
         self._results = results
         self._start = start
         self._idle_seconds = idle_seconds
+        self._give_up = give_up
         self._seats = [Seat(number) for number in range(card.slots)]
         self._held: dict[int, Held] = {}
         self._waiting: deque[Held] = deque()
@@ -159,7 +161,7 @@ class Station:
         """Work until cancelled, or until there was nothing to do for long enough.
 
         Raises:
-            StartError: It is to end without work, and none of its processes becomes ready to do any.
+            StartError: With `give_up`: none of its processes becomes ready.
         """
         rest = [asyncio.create_task(self._sit(seat)) for seat in self._seats]
         rest.append(asyncio.create_task(self._renew()))
@@ -307,7 +309,7 @@ class Station:
                 log.error("labor_process_crashes", worker=self.card.name, seat=seat.number, times=failures, how=how)
                 if not self.pids:
                     await self._abandon()
-            if self._idle_seconds is not None and all(seat.stillborn >= CRASHES for seat in self._seats):
+            if self._give_up and all(seat.stillborn >= CRASHES for seat in self._seats):
                 raise StartError(
                     f"no process of worker {self.card.name!r} becomes ready for work: {CRASHES} in a row did not, the"
                     f" last one {how}"

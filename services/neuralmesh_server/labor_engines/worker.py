@@ -53,7 +53,13 @@ async def _work(options: Mapping[str, Any], name: str, slots: int, folder: Path,
         empty_folder(results)
         versions = Versions(folder, GrpcRegistry(client, name))
         station = Station(
-            GrpcDesk(client), card(name, slots), versions, results, starter(results), idle_seconds=idle_seconds
+            GrpcDesk(client),
+            card(name, slots),
+            versions,
+            results,
+            starter(results),
+            idle_seconds=idle_seconds,
+            give_up=idle_seconds is not None,  # whoever waits for its end does not wait for ever
         )
         log.info("labor_worker_started", worker=name, slots=slots, service=options["labor"])
         sys.stdout.write(f"working {name} for {options['labor']}\n")

@@ -44,6 +44,9 @@ class TransportError(RuntimeError):
 def configure(environ: MutableMapping[str, str] | None = None) -> None:
     """Switch off the event-engine listener, which halves the throughput of grpcio 1.79 to 1.83.
 
+    And what grpc does in a process that was forked: where a channel is open, that takes the new process down before it
+    becomes the program that was to be started, and nothing here goes on after a fork without starting one.
+
     Raises:
         TransportError: grpc is imported already and would ignore the setting.
     """
@@ -56,3 +59,4 @@ def configure(environ: MutableMapping[str, str] | None = None) -> None:
         raise TransportError("runtime.transport.configure() must run before grpc is imported")
     environ["GRPC_EXPERIMENTS"] = f"{current},{wanted}" if current else wanted
     environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

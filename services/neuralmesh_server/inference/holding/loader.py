@@ -185,7 +185,8 @@ class Loader:
                 self._start()
                 self._settle()
                 try:
-                    await asyncio.wait_for(self._wake.wait(), self._until_next())
+                    async with asyncio.timeout(self._until_next()):  # wait_for loses a cancellation at a wake
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
                 self._wake.clear()

@@ -204,8 +204,15 @@ class Labor:
 
     def get_schedule(self, job: str) -> list[pb.ScheduleEpoch]:
         """Return the log of live workers and the assignments that followed from it."""
-        request = pb.GetScheduleRequest(name=job_name(job))
-        return list((self._connection.unary("GetSchedule", pb.GetScheduleResponse, request)).epochs)
+        epochs: list[pb.ScheduleEpoch] = []
+        while True:
+            after = epochs[-1].epoch if epochs else 0
+            request = pb.GetScheduleRequest(name=job_name(job), after_epoch=after)
+            response = self._connection.unary("GetSchedule", pb.GetScheduleResponse, request)
+            found = [epoch for epoch in response.epochs if epoch.epoch > after]  # an older service tells all again
+            if not found:
+                return epochs
+            epochs.extend(found)
 
     def list_workers(self) -> list[resources.Worker]:
         """Return the workers in byte order of their names."""

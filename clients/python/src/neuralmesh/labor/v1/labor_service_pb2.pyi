@@ -184,10 +184,12 @@ class Difference(_message.Message):
     def __init__(self, field: _Optional[str] = ..., cached: _Optional[str] = ..., wanted: _Optional[str] = ...) -> None: ...
 
 class GetScheduleRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "after_epoch")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    AFTER_EPOCH_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    after_epoch: int
+    def __init__(self, name: _Optional[str] = ..., after_epoch: _Optional[int] = ...) -> None: ...
 
 class GetScheduleResponse(_message.Message):
     __slots__ = ("epochs",)

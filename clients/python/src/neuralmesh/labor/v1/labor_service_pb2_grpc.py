@@ -182,7 +182,8 @@ class LaborArrayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSchedule(self, request, context):
-        """Returns the log of live workers and the assignments that followed from it.
+        """Returns the log of live workers and the assignments that followed from it, from an epoch on, as much as fits an
+        answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
