@@ -93,6 +93,18 @@ def test_rows_that_cannot_be_read_are_rejected_with_the_reason(tmp_path: Path) -
     assert block.inputs[""][2, 1] == -math.inf
 
 
+def test_a_range_without_a_row_that_can_be_read_is_a_block_of_none(tmp_path: Path) -> None:
+    """Where every row of a range is rejected, inputs are arrays of no rows, which fit and hold nothing."""
+    columns = Columns((("x", ("a", "b")),), "", "t")
+    block = read(tmp_path, b"a,t,b\none,x,2\n1,x,two\n1,x,2\n", columns, range(2))
+    assert [entry.row for entry in block.rejected] == [0, 1]
+    assert block.inputs["x"].shape == (0, 2)
+    assert len(block.id) == 0
+    for kind in ("f4", "u1", "?"):
+        fitted = datasets.fit(block, {"x": datasets.RowType(np.dtype(kind), (2,))})
+        assert (fitted.inputs["x"].shape, len(fitted.rejected)) == ((0, 2), 2)
+
+
 def test_cells_of_columns_that_nobody_asked_for_do_not_matter(tmp_path: Path) -> None:
     """Neither what they hold nor that they are empty."""
     one = read(tmp_path, b"a,z\n1,2\n3,\xff\n", A)

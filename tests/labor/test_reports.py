@@ -13,7 +13,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from neuralmesh_server import canonical
-from neuralmesh_server.labor import reports, tallies
+from neuralmesh_server.labor import plan, reports, tallies
 
 CLASSES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60).filter(
     lambda rows: len({label for row in rows for label in row}) > 1
@@ -181,3 +181,13 @@ def test_nothing_evaluated_has_no_ratios() -> None:
 def test_an_inference_has_no_report() -> None:
     """Only evaluations and comparisons count anything."""
     assert reports.report("infer", [None, None]) is None
+
+
+def test_a_shard_without_rows_counts_nothing() -> None:
+    """A shard whose rows are all skipped has tallies like any other, which add nothing."""
+    none = np.zeros((0, 3), np.float32)
+    labels = np.zeros(0, np.int64)
+    evaluated = tallies.evaluation(labels, labels, tallies.confidences(none))
+    compared = tallies.comparison(0, {"scores": (none, none)}, (labels, labels))
+    assert reports.report(plan.EVALUATE, [evaluated])["rows"] == 0
+    assert reports.report(plan.COMPARE, [compared])["rows"] == 0

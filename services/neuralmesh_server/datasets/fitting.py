@@ -194,7 +194,7 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> tuple[Array, Mask | None]:
 
 
 def _beyond(name: str, array: Array, wrong: Mask | None, dtype: np.dtype[Any]) -> dict[int, str]:
-    if wrong is None:
+    if wrong is None or not len(array):
         return {}
     flat = wrong.reshape(len(array), -1)
     reasons = {}

@@ -51,7 +51,8 @@ def side_by_side(arrays: Sequence[Array]) -> Array:
     """
     if len(arrays) == 1:
         return arrays[0]
-    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+    # Sizes are told: of no rows, as where none can be read, NumPy could not tell how long they are.
+    return np.concatenate([array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays], axis=1)
 
 
 def row_side_by_side(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -162,7 +162,8 @@ class Intake:
         """Return a result that may be one of the shard; anything else raises."""
         where = run.describe(hold.shard)
         if len(result) > MAX_RESULT_BYTES:
-            raise _invalid(f"the result of {where} has {len(result)} bytes; it may have {MAX_RESULT_BYTES}")
+            why = f"the result of {where} has {len(result)} bytes, apart from its file; it may have {MAX_RESULT_BYTES}"
+            raise _invalid(f"{why}: shards of fewer rows have fewer labels and skipped rows to tell of")
         try:
             said = parse_result(result)
             report: Any = self._report(run.plan.recipe.kind, [said.tally])

@@ -14,6 +14,7 @@ integers first, value by value.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,8 @@ def confidences(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     Args:
         probabilities: [rows, classes]; a row whose values lie in [0, 1] and sum to 1 within 1/1000 is a distribution.
     """
-    values = np.asarray(probabilities, np.float64).reshape(len(probabilities), -1)
+    values = np.asarray(probabilities, np.float64)
+    values = values.reshape(len(values), math.prod(values.shape[1:]))
     with np.errstate(invalid="ignore"):
         inside = ((values >= 0) & (values <= 1)).all(axis=1)
     scaled = np.zeros(values.shape, np.int64)
