@@ -16,10 +16,10 @@ import structlog
 from bench.processes import ServerProcess
 from liam_core import capabilities
 from neuralmesh import Client, exceptions
-from neuralmesh._sync import labor_run
 from neuralmesh.labor.v1 import resources_pb2 as pb
 from neuralmesh_server.cli.exit_codes import CommandError
 from neuralmesh_server.cli.labor_local import local_array
+from neuralmesh_server.labor_engines import dask_engine
 from neuralmesh_server.labor_engines.local import LocalLabor
 from tests.labor_engines import setting
 from tests.processes import Service, until
@@ -225,12 +225,11 @@ def test_an_array_within_a_program_ends_where_no_process_starts(
 ) -> None:
     """Where an environment ends every process that is to run shards, the array ends and says why, and its caller hears."""
     monkeypatch.setenv("PYTHONPATH", breaking(tmp_path))
-    monkeypatch.setattr(labor_run, "ATTEMPTS", 2)
     options = {"registry": array.registry, "actor": "test", "tls": None, "token": "", "timeout": 10.0}
     why = "no process of worker 'local-.' becomes ready for work: 5 in a row did not, the last one ended with status 1"
     try:
         with pytest.raises(CommandError, match=why), local_array(tmp_path / "labor", options, workers=2) as client:
-            client.labor.finish(client.labor.submit_job(array.spec()).name)
+            client.labor.finish(client.labor.submit_job(array.spec()).name, attempts=1)
     finally:
         structlog.reset_defaults()  # the array within a program is quiet
 
@@ -256,12 +255,15 @@ def test_dask_gives_the_same_output(array: Array, expected: str) -> None:
         assert array.run(labor.address).output_digest == expected
 
 
-def test_an_engine_that_cannot_work_is_no_reason_to_wait(array: Array, tmp_path: Path) -> None:
+def test_an_engine_that_cannot_work_is_no_reason_to_wait(
+    array: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where nobody listens as scheduler, the array ends, and whoever waits for a job hears of it."""
+    monkeypatch.setattr(dask_engine, "CONNECT_SECONDS", 1.0)
     with (
         LocalLabor(tmp_path / "labor", array.registry, dask="tcp://127.0.0.1:1") as labor,
         Client(labor=labor.address, actor="test") as client,
     ):
         job = client.labor.submit_job(array.spec())
         with pytest.raises(exceptions.UnavailableError):
-            client.labor.finish(job.name)
+            client.labor.finish(job.name, attempts=1)

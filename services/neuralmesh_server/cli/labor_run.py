@@ -65,7 +65,8 @@ def run(
         ):
             submitted = labor_run.submit(array.labor, spec)
             with _cancelling(array, submitted.name, service=service):
-                ended = array.labor.finish(submitted.name, out=out, progress=live)
+                attempts = labor_run.ATTEMPTS if service else 1  # what ended within this program does not come back
+                ended = array.labor.finish(submitted.name, out=out, progress=live, attempts=attempts)
         if record:
             _record(client, ended)
     print_result(ended, out, json=json)

@@ -125,9 +125,14 @@ class AsyncLabor:
         out: str | Path | None = None,
         record: bool = False,
         progress: Callable[[resources.JobEvent], None] | None = None,
+        attempts: int = labor_run.ATTEMPTS,
     ) -> resources.Job:
-        """Follow a job to its end, write its results into a folder and record its figures; see `run`."""
-        ended = await labor_run.follow(self, job, progress)
+        """Follow a job to its end, write its results into a folder and record its figures; see `run`.
+
+        `attempts`, a second apart, are made before a service that cannot be reached is given up: one is enough where
+        the service is within this program.
+        """
+        ended = await labor_run.follow(self, job, progress, attempts)
         failure = _labor_ends.failure(ended)
         if failure is not None:
             raise failure

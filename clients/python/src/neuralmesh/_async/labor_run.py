@@ -43,9 +43,18 @@ async def submit(labor: AsyncLabor, spec: resources_pb2.JobSpec) -> resources_pb
 
 
 async def follow(
-    labor: AsyncLabor, name: str, progress: Callable[[resources_pb2.JobEvent], None] | None = None
+    labor: AsyncLabor,
+    name: str,
+    progress: Callable[[resources_pb2.JobEvent], None] | None = None,
+    attempts: int = ATTEMPTS,
 ) -> resources_pb2.Job:
     """Return a job when it has ended; `progress` gets its events, each once.
+
+    Args:
+        labor: The service.
+        name: The job's.
+        progress: Called for each event.
+        attempts: Attempts, a second apart, before a service that cannot be reached is given up.
 
     Raises:
         UnavailableError: The service cannot be reached for long.
@@ -60,7 +69,7 @@ async def follow(
             job = await labor.get_job(name)
         except UnavailableError:
             idle += 1
-            if idle == ATTEMPTS:
+            if idle >= attempts:
                 raise
         else:
             if _labor_ends.ended(job):
