@@ -31,6 +31,7 @@ NAMES = {
     "_async": "_sync",
     "offload_async": "offload_sync",
     "pause_async": "pause_sync",
+    "answered_async": "answered_sync",
     "aclose": "close",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",

@@ -8,6 +8,8 @@ import socket
 import pytest
 
 from neuralmesh import AsyncClient, Client, _channel, _service, exceptions, oip
+from neuralmesh._artifact import read_artifact
+from neuralmesh._offload import BrokenOffError, answered_async
 from neuralmesh.registry.v1 import registry_service_pb2 as pb
 from neuralmesh_server import errors
 
@@ -144,3 +146,30 @@ async def test_the_actor_stands_in_every_change(scripted):
         await client.registry.rollback_alias("m", "a", reason="why", request_id="1")
     names = ["CreateModel", "CreateVersion", "PromoteAlias", "RollbackAlias"]
     assert seen == [(name, "ada", "why", "1") for name in names]
+
+
+async def test_what_fails_in_making_a_request_is_raised_as_it_is(registry, tmp_path):
+    """A file that is gone when it is to be sent is FileNotFoundError, and no cancellation of grpc's."""
+    path = tmp_path / "weights"
+    path.write_bytes(b"weights")
+    artifact = read_artifact(path)
+    path.unlink()
+    async with AsyncClient(registry=registry) as client:
+        with pytest.raises(FileNotFoundError):
+            await client.registry.upload_artifact(artifact)
+    with Client(registry=registry) as client, pytest.raises(FileNotFoundError):
+        await asyncio.to_thread(client.registry.upload_artifact, artifact)
+
+
+async def test_a_call_that_grpc_cancels_itself_is_no_cancelled_task():
+    """Where the line breaks between two requests grpc cancels its call; a task that is cancelled still ends as one."""
+    call = asyncio.get_running_loop().create_future()
+    call.cancel()
+    with pytest.raises(BrokenOffError):
+        await answered_async(call)
+    task = asyncio.create_task(answered_async(asyncio.get_running_loop().create_future()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert exceptions.broken_off("127.0.0.1:1").reason == "PEER_UNREACHABLE"

@@ -211,6 +211,12 @@ def from_rpc(error: grpc.RpcError, address: str) -> NeuralMeshError:
     return kind(reason, message, {"address": address})
 
 
+def broken_off(address: str) -> UnavailableError:
+    """Return the exception of a call that ended while its requests were sent, without a status."""
+    reason = _TRANSPORT_REASONS[grpc.StatusCode.UNAVAILABLE]
+    return UnavailableError(reason, f"{address} cannot be reached: the call broke off", {"address": address})
+
+
 def error_info(trailing_metadata: Iterable[tuple[str, str | bytes]]) -> error_details_pb2.ErrorInfo | None:
     """Return the ErrorInfo of our domain in a status, or None."""
     for detail in _details(trailing_metadata):

@@ -9,6 +9,7 @@ import grpc
 
 from neuralmesh import exceptions
 from neuralmesh._channel import TlsFiles, call_metadata, channel_options, is_unix
+from neuralmesh._offload import BrokenOffError, answered_async, noting
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
@@ -62,12 +63,23 @@ class AsyncConnection:
             raise exceptions.from_rpc(error, self.address) from error
 
     async def upload(self, method: str, answer: type[R], requests: Iterable[Any]) -> R:
-        """Call a method with a stream of requests and one answer. There is no deadline."""
+        """Call a method with a stream of requests and one answer. There is no deadline.
+
+        What fails while a request is made is raised as it is; grpc would only say that the call was cancelled.
+        """
+        failures: list[Exception] = []
         try:
-            call = self._method(method, answer)(requests, metadata=self._metadata)
-            return await call  # type: ignore[no-any-return]
+            call = self._method(method, answer)(noting(requests, failures), metadata=self._metadata)
+            found: R = await answered_async(call)
         except grpc.RpcError as error:
+            if failures:
+                raise failures[0] from error
             raise exceptions.from_rpc(error, self.address) from error
+        except BrokenOffError as error:
+            if failures:
+                raise failures[0] from error
+            raise exceptions.broken_off(self.address) from error
+        return found
 
     async def stream(self, method: str, answer: type[R], request: Any) -> AsyncIterator[R]:
         """Yield the answers of a method with a stream of answers, without a deadline; leaving cancels."""

@@ -11,6 +11,7 @@ import grpc
 
 from neuralmesh import exceptions
 from neuralmesh._channel import TlsFiles, call_metadata, channel_options, is_unix
+from neuralmesh._offload import BrokenOffError, answered_sync, noting
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
@@ -64,12 +65,23 @@ class Connection:
             raise exceptions.from_rpc(error, self.address) from error
 
     def upload(self, method: str, answer: type[R], requests: Iterable[Any]) -> R:
-        """Call a method with a stream of requests and one answer. There is no deadline."""
+        """Call a method with a stream of requests and one answer. There is no deadline.
+
+        What fails while a request is made is raised as it is; grpc would only say that the call was cancelled.
+        """
+        failures: list[Exception] = []
         try:
-            call = self._method(method, answer)(requests, metadata=self._metadata)
-            return call  # type: ignore[no-any-return]
+            call = self._method(method, answer)(noting(requests, failures), metadata=self._metadata)
+            found: R = answered_sync(call)
         except grpc.RpcError as error:
+            if failures:
+                raise failures[0] from error
             raise exceptions.from_rpc(error, self.address) from error
+        except BrokenOffError as error:
+            if failures:
+                raise failures[0] from error
+            raise exceptions.broken_off(self.address) from error
+        return found
 
     def stream(self, method: str, answer: type[R], request: Any) -> Iterator[R]:
         """Yield the answers of a method with a stream of answers, without a deadline; leaving cancels."""
