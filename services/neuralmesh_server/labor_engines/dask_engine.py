@@ -156,7 +156,7 @@ class DaskEngine:
 
 
 class DaskProcess:
-    """A thread of a worker in the cluster; see `station.Process`."""
+    """A thread of a worker in the cluster; see `seat.Process`."""
 
     pid = 0
 

@@ -24,7 +24,7 @@ END_SECONDS = 5.0
 
 
 class LocalProcess:
-    """A process on this machine; made by `start`. See `station.Process`.
+    """A process on this machine; made by `start`. See `seat.Process`.
 
     Attributes:
         pid: Its number.

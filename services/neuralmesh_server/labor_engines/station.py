@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -18,13 +18,14 @@ from neuralmesh_server.inference.links import LinkError
 from neuralmesh_server.labor import context
 from neuralmesh_server.labor_engines import messages
 from neuralmesh_server.labor_engines.failures import Failure, failure
+from neuralmesh_server.labor_engines.seat import Held, Seat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from pathlib import Path
 
-    from neuralmesh_server.canonical import Fact
-    from neuralmesh_server.labor.desk import Desk, Lease, WorkerCard
+    from neuralmesh_server.labor.desk import Desk, WorkerCard
+    from neuralmesh_server.labor_engines.seat import Process
     from neuralmesh_server.labor_engines.versions import Versions
 
 log = structlog.get_logger()
@@ -53,57 +54,6 @@ JOBS_KEPT = 8
 
 class StartError(Exception):
     """The processes of a worker end before they are ready for anything, one after the other."""
-
-
-class Process(Protocol):
-    """What runs shards, one after the other; see `messages` for what is said.
-
-    Attributes:
-        pid: Its number, 0 where it is elsewhere.
-    """
-
-    pid: int
-
-    def send(self, message: Fact) -> None:
-        """Send a message; what is sent to a process that is gone is lost."""
-
-    async def receive(self) -> dict[str, Any] | None:
-        """Return the next message; None as soon as the process is gone."""
-
-    async def ended(self) -> str:
-        """Return how it ended, once it has."""
-
-    async def end(self) -> None:
-        """Have it end, and wait until it has."""
-
-
-@dataclass(slots=True, eq=False)
-class Held:
-    """A lease that is held, and how many processes died while it was the oldest that they had."""
-
-    lease: Lease
-    deaths: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Seat:
-    """A place for a process.
-
-    Attributes:
-        number: Its number.
-        process: The process, once it is ready.
-        shards: What it has, oldest first, by token.
-        jobs: Jobs that it knows.
-        done: Shards that it has run or failed in order.
-        stillborn: Processes in a row, up to the last one, that did not become ready.
-    """
-
-    number: int
-    process: Process | None = None
-    shards: dict[int, Held] = field(default_factory=dict)
-    jobs: set[str] = field(default_factory=set)
-    done: int = 0
-    stillborn: int = 0
 
 
 class Station:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from neuralmesh import exceptions
+from neuralmesh import AsyncClient, exceptions
+from neuralmesh_server.inference.app import InferenceApp
 from tests.inference import models
 from tests.inference.conftest import when_ready, when_settled
 from tests.inference.edge.conftest import Site, answer
@@ -15,6 +16,17 @@ async def promoted(site: Site, *seeds: int) -> None:
     """Push and promote further versions."""
     for seed in seeds:
         await site.registry.promote("digits", site.registry.push("digits", models.digits_onnx(seed)))
+
+
+async def moved_on_site(site: Site) -> tuple[InferenceApp, AsyncClient]:
+    """Return a node that holds versions 1 and 2 and was moved back to 1, and a client of it."""
+    await promoted(site, 2)
+    node = await site.start()
+    await site.registry.applied()
+    await when_ready(node, "digits", 1, 2)
+    client = site.client(node)
+    await client.edge.override_alias("digits")
+    return node, client
 
 
 async def test_a_rollback_on_the_node_works_with_the_line_cut_and_outlives_a_restart(site: Site) -> None:
@@ -46,17 +58,13 @@ async def test_a_rollback_on_the_node_works_with_the_line_cut_and_outlives_a_res
 
 async def test_a_revision_that_means_another_move_ends_a_move_on_the_node(site: Site) -> None:
     """A registry that was set back and gave a revision again says something newer, though its number is the same."""
-    await promoted(site, 2)
-    node = await site.start()
-    await site.registry.applied()
-    await when_ready(node, "digits", 1, 2)
-    client = site.client(node)
-    await client.edge.override_alias("digits")
+    node, client = await moved_on_site(site)
     assert (await answer(client)).version == 1
+    number = site.registry.push("digits", models.digits_onnx(3))
     (alias,) = site.registry.models["digits"].aliases
-    given_again = alias.revision
-    await promoted(site, 3)
-    alias.revision = given_again
+    alias.rollback_versions[:] = [alias.state.version]
+    alias.state.version = number  # under the revision that the move on the node stands against
+    site.registry.revision += 1
     await site.registry.tell("digits")
     await site.registry.applied()
     await when_ready(node, "digits", 3)
@@ -66,12 +74,7 @@ async def test_a_revision_that_means_another_move_ends_a_move_on_the_node(site: 
 
 async def test_a_move_in_the_registry_ends_a_move_on_the_node(site: Site) -> None:
     """The registry is told of the move; another state of the same alias ends it, one of another alias does not."""
-    await promoted(site, 2)
-    node = await site.start()
-    await site.registry.applied()
-    await when_ready(node, "digits", 1, 2)
-    client = site.client(node)
-    await client.edge.override_alias("digits")
+    node, client = await moved_on_site(site)
     told = await site.registry.reported(lambda one: one.figures.overrides)
     assert (told.figures.overrides[0].version, told.state_digest) == (1, site.registry.digest())
     await site.registry.promote("digits", 2, alias="staging")
@@ -160,12 +163,7 @@ async def test_a_move_ends_on_the_disk_after_the_state_that_ends_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash between the two leaves the move and not the version that somebody moved away from."""
-    await promoted(site, 2)
-    node = await site.start()
-    await site.registry.applied()
-    await when_ready(node, "digits", 1, 2)
-    client = site.client(node)
-    await client.edge.override_alias("digits")
+    node, client = await moved_on_site(site)
     kept = site.folder / "edge-1" / "overrides.json"
     content = kept.read_bytes()
     with monkeypatch.context() as patch:

@@ -71,14 +71,12 @@ class AsyncConnection:
         try:
             call = self._method(method, answer)(noting(requests, failures), metadata=self._metadata)
             found: R = await answered_async(call)
-        except grpc.RpcError as error:
+        except (grpc.RpcError, BrokenOffError) as error:
             if failures:
                 raise failures[0] from error
+            if isinstance(error, BrokenOffError):
+                raise exceptions.broken_off(self.address) from error
             raise exceptions.from_rpc(error, self.address) from error
-        except BrokenOffError as error:
-            if failures:
-                raise failures[0] from error
-            raise exceptions.broken_off(self.address) from error
         return found
 
     async def stream(self, method: str, answer: type[R], request: Any) -> AsyncIterator[R]:

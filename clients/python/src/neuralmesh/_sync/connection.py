@@ -73,14 +73,12 @@ class Connection:
         try:
             call = self._method(method, answer)(noting(requests, failures), metadata=self._metadata)
             found: R = answered_sync(call)
-        except grpc.RpcError as error:
+        except (grpc.RpcError, BrokenOffError) as error:
             if failures:
                 raise failures[0] from error
+            if isinstance(error, BrokenOffError):
+                raise exceptions.broken_off(self.address) from error
             raise exceptions.from_rpc(error, self.address) from error
-        except BrokenOffError as error:
-            if failures:
-                raise failures[0] from error
-            raise exceptions.broken_off(self.address) from error
         return found
 
     def stream(self, method: str, answer: type[R], request: Any) -> Iterator[R]:
