@@ -192,6 +192,19 @@ async def test_places_go_to_the_most_urgent() -> None:
     await asyncio.wait_for(work(9), PATIENCE)
 
 
+async def test_a_loader_that_is_stopped_as_it_wakes_ends(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation in the moment of a wake is not lost, so that a node which is stopped just then stops."""
+    node = await suite.start_node()
+    monkeypatch.setattr(node._loader, "_until_next", lambda: PATIENCE)
+    running = asyncio.create_task(node._loader.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    node._loader._wake.set()
+    running.cancel()
+    await asyncio.wait([running], timeout=PATIENCE)
+    assert running.cancelled()
+
+
 # ---- Health -----------------------------------------------------------------------------------------------------
 
 
